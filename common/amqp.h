@@ -1,0 +1,92 @@
+/* rabbitmq-c without its traps: connecting, topology, and publishing with confirms.
+ * Everything here blocks at most for the configured timeouts and is used by one thread at a time.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/envelope.h"
+#include "common/ids.h"
+
+#include <amqp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MR_EX_JOBS "millrace.jobs"
+#define MR_EX_DEAD "millrace.dead"
+#define MR_EX_EVENTS "millrace.events"
+#define MR_QUEUE_DEAD "millrace.dead"
+#define MR_QUEUE_MAX 128 /* bytes of a queue or exchange name with its NUL */
+
+enum mr_tier { MR_TIER_5S, MR_TIER_30S, MR_TIER_2M, MR_TIER_10M, MR_TIER_1H, MR_TIER_COUNT };
+const char *mr_tier_name(enum mr_tier tier); /* "5s" */
+int64_t mr_tier_ms(enum mr_tier tier);
+/* The longest tier not longer than the wait (at least 5s): a job that comes home early is delayed
+ * again. */
+enum mr_tier mr_tier_for(int64_t wait_ms);
+
+/* "<pool>.<lane>" and "millrace.<pool>.<lane>". */
+void mr_lane_key(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
+void mr_lane_queue(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
+
+/* Connects to the first host that answers, beginning at a random one: TLS verified, heartbeat, TCP
+ * keepalive and user timeout, capabilities consumer_cancel_notify and connection.blocked, RPC and
+ * handshake timeouts. Opens `channels` channels, 1...n. */
+int mr_amqp_connect(const struct mr_config_broker *broker, const char *name, int channels,
+    const struct mr_random *random, amqp_connection_state_t *ret, struct mr_err *err) MR_CHECK;
+/* Closes politely with a bounded wait, or just drops a broken one; NULL is fine; returns NULL. */
+amqp_connection_state_t mr_amqp_close(amqp_connection_state_t conn, bool polite);
+
+/* Fills err from an RPC reply. Returns 0 if it was normal, else negative. */
+int mr_amqp_reply(amqp_rpc_reply_t reply, const char *what, struct mr_err *err) MR_CHECK;
+
+/* Declares exchanges, the lanes of these pools, delay tiers, the dead queue and bindings.
+ * Idempotent; a queue that exists with other arguments gives an error that names it and what to do.
+ */
+int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, size_t npools,
+    struct mr_err *err) MR_CHECK;
+
+/* What a message carries besides its body. NULL strings and zero numbers are left out. */
+struct mr_headers {
+    struct mr_uuid id; /* message_id */
+    const char *tenant, *pipeline;
+    int priority; /* informational */
+    int32_t hops; /* times published again by a worker (delay, hand-over); x-millrace-hops */
+    int32_t
+        replay; /* raised by one each time it is replayed from the dead queue; x-millrace-replay */
+    /* dead letters only, for a person in the RabbitMQ console: */
+    const char *step, *class, *message, *worker;
+    int32_t attempts;
+    int64_t died_ms;
+    const char *spent_usd; /* decimal */
+    const char *origin;    /* "<pool>.<lane>" it came from: where a replay sends it */
+};
+
+/* Publishing with confirms on channel 1 of its own connection. No thread, no reconnect: the owner
+ * does that. */
+struct mr_publisher;
+enum mr_publish_result { MR_PUBLISH_OK, MR_PUBLISH_RETURNED, MR_PUBLISH_NACKED, MR_PUBLISH_LOST };
+typedef void mr_publish_cb(void *ctx, void *token, enum mr_publish_result result, const char *why);
+
+/* Takes ownership of conn (also on error), puts channel 1 in confirm mode. `cb` is called exactly
+ * once for each accepted publish, from within publish, poll or free (then as LOST). */
+int mr_publisher_new(amqp_connection_state_t conn, int window, mr_publish_cb *cb, void *ctx,
+    struct mr_publisher **ret, struct mr_err *err) MR_CHECK;
+struct mr_publisher *mr_publisher_free(struct mr_publisher *publisher);
+
+/* Drains inbound frames, then publishes one persistent message. mandatory => confirm and return are
+ * reported for token; not mandatory (events) => fire and forget, cb is not called. Body and headers
+ * are copied to the socket before return. 0; MR_PUBLISH_FULL (1) when the window is full or the
+ * broker has sent connection.blocked: poll first; negative: the connection is unusable, free it
+ * (which reports LOST) and connect again. */
+#define MR_PUBLISH_FULL 1
+int mr_publisher_publish(struct mr_publisher *publisher, const char *exchange, const char *key,
+    const struct mr_headers *headers, const char *body, size_t n, bool mandatory, void *token,
+    struct mr_err *err) MR_CHECK;
+
+/* Handles whatever frames have arrived, waiting up to timeout_ms for the first one; also sends
+ * heartbeats, so call it at least every heartbeat/2. 0, or negative as above. */
+int mr_publisher_poll(struct mr_publisher *publisher, int timeout_ms, struct mr_err *err) MR_CHECK;
+size_t mr_publisher_unconfirmed(const struct mr_publisher *publisher);
+bool mr_publisher_blocked(const struct mr_publisher *publisher);
+int mr_publisher_fd(const struct mr_publisher *publisher);

@@ -1,0 +1,161 @@
+/* Configuration: one libconfig file (or the embedded default), checked whole, then an immutable
+ * snapshot.
+ *
+ * Scalars come from one table in config_table.c (key, type, range, default, reloadable, secret,
+ * help) that also drives MILLRACE_<SECTION>_<KEY> environment overrides, `millrace config --print`,
+ * and docs/configuration.md. Lists (providers, models, pipelines) have their own readers. Unknown
+ * keys are errors with file and line. The embedded default (ops/config/default.cfg) is always read
+ * first; the user's file overrides scalars, and adds or replaces providers, models and pipelines by
+ * name. */
+#pragma once
+
+#include "common/err.h"
+#include "common/schema.h"
+#include "common/secret.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define MR_STEPS_MAX 32
+
+struct mr_strv { /* list of strings, owned */
+    char **items;
+    size_t count;
+};
+
+enum mr_provider_kind { MR_PROVIDER_LOCAL, MR_PROVIDER_OPENAI, MR_PROVIDER_ANTHROPIC };
+
+struct mr_provider {
+    char *name;
+    enum mr_provider_kind kind;
+    char *base_url; /* NULL for local; without a trailing slash, e.g. https://api.openai.com/v1 */
+    char *key_file, *key_env; /* where the key comes from; at most one */
+    struct mr_secret *key;    /* loaded by mr_config_load_keys; NULL = no Authorization header */
+    int connect_timeout_ms;
+    char *ca_file; /* private CA, or NULL for the system's */
+};
+
+struct mr_model {
+    char *alias;
+    const struct mr_provider *provider; /* borrowed from the same snapshot */
+    char *model;                        /* the provider's name for it */
+    json_t
+        *params; /* object: extra request parameters (temperature, ...), sent only if in accepts */
+    struct mr_strv accepts; /* parameter allow-list; the codec's default when empty */
+};
+
+enum mr_step_kind { MR_STEP_EXTRACT, MR_STEP_CHAT };
+enum mr_on_error { MR_ON_ERROR_FAIL, MR_ON_ERROR_SKIP, MR_ON_ERROR_DEGRADE };
+
+struct mr_step_def {
+    char *name;
+    enum mr_step_kind kind;
+    uint32_t after;               /* bit i: step i of the pipeline must have ended first */
+    const struct mr_model *model; /* chat only; borrowed */
+    char *prompt;                 /* chat only: template text */
+    char *task; /* chat only: what `local` does: summary | entities | class | sentiment; or NULL */
+    char *schema_text; /* JSON Schema of the output, or NULL for plain text */
+    struct mr_schema *schema;
+    int max_tokens;   /* 1..., default 1024 */
+    int timeout_ms;   /* one call or extraction; at most 600000 */
+    int max_attempts; /* calls a step may make in all, crashes included */
+    enum mr_on_error on_error;
+    char *pool;
+};
+
+/* Steps are stored in topological order; `after` never points at itself or later. */
+struct mr_pipeline {
+    char *name;
+    int version;
+    struct mr_step_def steps[MR_STEPS_MAX];
+    size_t nsteps;
+};
+
+struct mr_config_broker {
+    struct mr_strv hosts; /* host[:port]; 5672, or 5671 with tls */
+    char *vhost, *user, *password_file, *password_env;
+    bool tls;
+    char *ca_file, *cert_file, *key_file;
+    int heartbeat_s, connect_timeout_ms, publish_window;
+};
+
+struct mr_config_database {
+    struct mr_strv hosts; /* host[:port] or a socket directory */
+    char *name, *sslmode, *ca_file;
+    char *owner_user, *owner_password_file;
+    char *worker_user, *worker_password_file;
+    char *client_user,
+        *client_password_file; /* the millrace command: role producer (which may also read) */
+    int connect_timeout_ms;
+};
+
+struct mr_config_worker {
+    char *pool;
+    int slots;            /* jobs running at once */
+    int grace_ms;         /* drain: how long running calls may take */
+    int max_redeliveries; /* crashes in a row without a finished step */
+    int lease_max_ms;     /* no lease is held longer */
+    int dead_after_ms;    /* a worker is dead: lock free and heartbeat older than this */
+    int heartbeat_ms;
+    int reserved_percent;  /* slots kept for lower lanes */
+    int extract_processes; /* sandboxed children at once */
+    int extract_memory_mb, extract_timeout_ms;
+    int64_t extract_max_bytes; /* largest document, fetched or inline */
+    int64_t extract_max_text;  /* largest extracted text, bytes */
+    bool fetch_http; /* allow http:// besides https:// for --url (loopback tests); default false */
+    struct mr_strv
+        fetch_allow; /* host names or CIDRs exempt from the SSRF address rules; default none */
+    char *log_level;
+};
+
+struct mr_config_producer {
+    int64_t inline_max_bytes; /* 1 MiB */
+};
+
+struct mr_config_money {
+    int64_t ceiling_input, ceiling_output; /* pico-dollars per token for unknown models */
+};
+
+struct mr_config {
+    struct mr_config_broker broker;
+    struct mr_config_database database;
+    struct mr_config_worker worker;
+    struct mr_config_producer producer;
+    struct mr_config_money money;
+    struct mr_provider *providers;
+    size_t nproviders;
+    struct mr_model *models;
+    size_t nmodels;
+    struct mr_pipeline *pipelines; /* several versions of one name may be present */
+    size_t npipelines;
+    unsigned refs;
+};
+
+/* Reads the embedded default, then path (NULL: $MILLRACE_CONFIG, then /etc/millrace/millrace.cfg if
+ * it exists, then nothing), then environment overrides, and checks everything. err names file and
+ * line. */
+int mr_config_load(const char *path, struct mr_config **ret, struct mr_err *err) MR_CHECK;
+
+/* Loads provider keys (the worker only; the producer never needs them). */
+int mr_config_load_keys(struct mr_config *config, struct mr_err *err) MR_CHECK;
+
+/* Single-threaded reference counts: a job keeps the snapshot it started with. unref takes NULL,
+ * returns NULL. */
+struct mr_config *mr_config_ref(struct mr_config *config);
+struct mr_config *mr_config_unref(struct mr_config *config);
+
+/* Lists the keys that differ between two snapshots although they are not reloadable, as
+ * "broker.hosts, ..." into err->msg; 0 when there are none, 1 otherwise. */
+int mr_config_reload_check(
+    const struct mr_config *running, const struct mr_config *next, struct mr_err *err) MR_CHECK;
+
+/* version 0: the highest. NULL when unknown. */
+const struct mr_pipeline *mr_config_pipeline(
+    const struct mr_config *config, const char *name, int version);
+
+/* Writes the effective configuration as libconfig text, secrets (and only them) as "***"; or the
+ * reference in Markdown. */
+int mr_config_print(const struct mr_config *config, FILE *out) MR_CHECK;
+int mr_config_print_reference(FILE *out) MR_CHECK;

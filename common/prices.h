@@ -1,0 +1,20 @@
+/* The shipped price list and where it lives: ops/prices.cfg (embedded), the table millrace.prices,
+ * and in memory. */
+#pragma once
+
+#include "common/money.h"
+
+#include <libpq-fe.h>
+
+/* Parses a price file (libconfig). path NULL: the embedded ops/prices.cfg. Rates are given in
+ * dollars per million tokens as decimal strings. Errors name file, line and entry. id is 0 in the
+ * result. 0 or -EINVAL. */
+int mr_prices_parse(const char *path, struct mr_prices *ret, struct mr_err *err) MR_CHECK;
+
+/* Inserts the rows that are not there yet (key: provider, model, from, above_tokens). *ret_added
+ * counts. */
+int mr_prices_store(
+    PGconn *conn, const struct mr_prices *prices, int *ret_added, struct mr_err *err) MR_CHECK;
+
+/* Reads the whole table; the ceiling is the caller's to set. */
+int mr_prices_load(PGconn *conn, struct mr_prices *ret, struct mr_err *err) MR_CHECK;
