@@ -32,6 +32,9 @@ struct mr_delivery {
     int32_t replay;
     char *body; /* NUL-terminated behind len */
     size_t len;
+    /* the engine's: */
+    struct mr_delivery *next;
+    int64_t arrived_ms; /* monotonic */
 };
 struct mr_delivery *mr_delivery_free(struct mr_delivery *delivery);
 
@@ -106,6 +109,7 @@ struct mr_claim {
     int version;      /* the pipeline version the job keeps */
     int redeliveries; /* crashes in a row without a finished step */
     int64_t spent_pico;
+    int64_t until_ms; /* jobs.delay_until as wall ms, when the job was waiting for it; 0 = none */
     json_t *steps;     /* NULL for a new job, else
                           {"extract":{"state":"done","output":{...}},"summarize":{"attempts":2}};
                           states: done, skipped, failed. Owned by the claim. */
