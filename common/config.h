@@ -56,7 +56,8 @@ struct mr_step_def {
     const struct mr_model *model; /* chat only; borrowed */
     char *prompt;                 /* chat only: template text */
     char *task; /* chat only: what `local` does: summary | entities | class | sentiment; or NULL */
-    char *schema_text; /* JSON Schema of the output, or NULL for plain text */
+    char *schema_text;               /* JSON Schema of the output, or NULL for plain text */
+    char *schema_name, *schema_file; /* where it came from: embedded, or a file; at most one */
     struct mr_schema *schema;
     int max_tokens;   /* 1..., default 1024 */
     int timeout_ms;   /* one call or extraction; at most 600000 */
@@ -137,6 +138,18 @@ struct mr_config {
  * it exists, then nothing), then environment overrides, and checks everything. err names file and
  * line. */
 int mr_config_load(const char *path, struct mr_config **ret, struct mr_err *err) MR_CHECK;
+
+/* What is allowed but unwise, one sentence a call, e.g. a broker without TLS on another host. */
+typedef void mr_config_warn_fn(void *ctx, const char *warning);
+void mr_config_warn(const struct mr_config *config, mr_config_warn_fn *warn, void *ctx);
+
+/* Splits "host", "host:port", "[::1]:port", or a socket directory ("/..."; *ret_port stays 0 then).
+ * *ret_port is default_port when the text names none. 0 or -EINVAL with the reason in err. */
+#define MR_HOST_MAX 256
+int mr_host_split(const char *text, int default_port, char ret_host[static MR_HOST_MAX],
+    int *ret_port, struct mr_err *err) MR_CHECK;
+/* localhost, 127.0.0.0/8, ::1 or a socket directory (without a port, as mr_host_split gives it). */
+bool mr_host_is_local(const char *host);
 
 /* Loads provider keys (the worker only; the producer never needs them). */
 int mr_config_load_keys(struct mr_config *config, struct mr_err *err) MR_CHECK;

@@ -2,6 +2,7 @@
  * and in memory. */
 #pragma once
 
+#include "common/config.h"
 #include "common/money.h"
 
 #include <libpq-fe.h>
@@ -18,3 +19,6 @@ int mr_prices_store(
 
 /* Reads the whole table; the ceiling is the caller's to set. */
 int mr_prices_load(PGconn *conn, struct mr_prices *ret, struct mr_err *err) MR_CHECK;
+
+/* Sets the ceiling from the configuration: every kind of prompt token at ceiling_input. */
+void mr_prices_set_ceiling(struct mr_prices *prices, const struct mr_config_money *money);
