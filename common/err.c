@@ -36,10 +36,17 @@ enum mr_class mr_class_parse(const char *name)
     return MR_CLASS_COUNT;
 }
 
-/* Cuts at a character border and makes the text one printable line. */
-static void tidy(char *msg)
+/* Cuts at a character border and makes the text one printable line of valid UTF-8. */
+static void tidy(char *msg, size_t size)
 {
-    size_t n = mr_utf8_prefix(msg, strlen(msg), MR_ERR_MAX - 1);
+    size_t n = strnlen(msg, size);
+    for (size_t good = mr_utf8_prefix(msg, n, n); good < n; good = mr_utf8_prefix(msg, n, n)) {
+        if (n - good < 4 && n >= MR_ERR_MAX - 1) /* the cut went through a character */
+            n = good;
+        else
+            msg[good] = '?';
+    }
+    n = mr_utf8_prefix(msg, n, MR_ERR_MAX - 1);
     msg[n] = '\0';
     for (char *p = msg; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -55,7 +62,7 @@ int mr_err_set(struct mr_err *err, int code, enum mr_class class, const char *fm
     char msg[MR_ERR_MAX]; /* apart from err: an argument may be err->msg itself */
     vsnprintf(msg, sizeof(msg), fmt, args);
     va_end(args);
-    tidy(msg);
+    tidy(msg, sizeof(msg));
     err->class = class;
     memcpy(err->msg, msg, sizeof(msg));
     return code;
@@ -67,12 +74,12 @@ int mr_err_prefix(struct mr_err *err, int code, const char *fmt, ...)
         return code;
     va_list args;
     va_start(args, fmt);
-    char msg[MR_ERR_MAX];
-    int n = vsnprintf(msg, sizeof(msg), fmt, args);
+    char msg[2 * MR_ERR_MAX + 2]; /* both texts whole */
+    int n = vsnprintf(msg, MR_ERR_MAX, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof(msg))
+    if (n >= 0 && n < MR_ERR_MAX)
         snprintf(msg + n, sizeof(msg) - (size_t)n, ": %s", err->msg);
-    tidy(msg);
-    memcpy(err->msg, msg, sizeof(msg));
+    tidy(msg, sizeof(msg));
+    memcpy(err->msg, msg, MR_ERR_MAX);
     return code;
 }
