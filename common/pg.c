@@ -1,0 +1,223 @@
+#include "common/pg.h"
+#include "common/secret.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A batch of a worker takes milliseconds; whatever takes this long is stuck. The millrace command
+ * may read a lot. */
+#define WORKER_OPTIONS                                                                             \
+    "-c search_path=millrace,pg_temp -c statement_timeout=60s -c lock_timeout=10s"                 \
+    " -c idle_in_transaction_session_timeout=60s -c jit=off"                                       \
+    " -c plan_cache_mode=force_generic_plan"
+#define CLIENT_OPTIONS                                                                             \
+    "-c search_path=millrace,pg_temp -c statement_timeout=300s -c lock_timeout=30s -c jit=off"
+#define OWNER_OPTIONS                                                                              \
+    "-c search_path=millrace,pg_temp -c lock_timeout=60s -c client_min_messages=warning"
+
+static int add(struct mr_pg_params *params, const char *keyword, const char *value)
+{
+    assert(params->count + 1 < sizeof(params->keywords) / sizeof(params->keywords[0]));
+    char *copy = strdup(value);
+    if (!copy)
+        return -ENOMEM;
+    params->keywords[params->count] = keyword;
+    params->values[params->count++] = copy;
+    return 0;
+}
+
+static int add_int(struct mr_pg_params *params, const char *keyword, int value)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", value);
+    return add(params, keyword, text);
+}
+
+/* libpq takes hosts and ports as two lists; a socket directory has no port of its own, so libpq's
+ * default (PGPORT) holds for it. */
+static int add_hosts(
+    struct mr_pg_params *params, const struct mr_config_database *database, struct mr_err *err)
+{
+    struct mr_buf MR_CLEANUP(mr_buf_deinit) hosts = MR_BUF_INIT(64 << 10);
+    struct mr_buf MR_CLEANUP(mr_buf_deinit) ports = MR_BUF_INIT(64 << 10);
+    bool any_port = false;
+    int rc = 0;
+    for (size_t i = 0; i < database->hosts.count && rc == 0; i++) {
+        char host[MR_HOST_MAX];
+        int port = 0;
+        rc = mr_host_split(database->hosts.items[i], 5432, host, &port, err);
+        if (rc < 0)
+            return mr_err_prefix(err, rc, "database.hosts");
+        any_port = any_port || port;
+        rc = mr_buf_printf(&hosts, "%s%s", i ? "," : "", host);
+        if (rc == 0 && i)
+            rc = mr_buf_putc(&ports, ',');
+        if (rc == 0 && port)
+            rc = mr_buf_printf(&ports, "%d", port);
+    }
+    if (rc == 0 && hosts.len)
+        rc = add(params, "host", hosts.data);
+    if (rc == 0 && any_port)
+        rc = add(params, "port", ports.data);
+    return rc < 0 ? mr_err_set(err, rc, MR_CLASS_INTERNAL, "database.hosts: %s", strerror(-rc)) : 0;
+}
+
+static int add_login(struct mr_pg_params *params, const struct mr_config_database *database,
+    enum mr_pg_role role, struct mr_err *err)
+{
+    const char *user = role == MR_PG_OWNER    ? database->owner_user
+                       : role == MR_PG_WORKER ? database->worker_user
+                                              : database->client_user;
+    const char *file = role == MR_PG_OWNER    ? database->owner_password_file
+                       : role == MR_PG_WORKER ? database->worker_password_file
+                                              : database->client_password_file;
+    int rc = user && *user ? add(params, "user", user) : 0;
+    if (rc < 0 || !file || !*file)
+        return rc;
+    struct mr_secret *password;
+    rc = mr_secret_from_file(file, &password, err);
+    if (rc < 0)
+        return rc;
+    rc = add(params, "password", mr_secret_reveal(password));
+    mr_secret_free(password);
+    return rc;
+}
+
+static int add_session(struct mr_pg_params *params, const struct mr_config_database *database,
+    enum mr_pg_role role, const char *application)
+{
+    int seconds = (database->connect_timeout_ms + 999) / 1000;
+    int rc = add(params, "application_name", application);
+    if (rc == 0 && database->name && *database->name)
+        rc = add(params, "dbname", database->name);
+    if (rc == 0 && database->sslmode && *database->sslmode)
+        rc = add(params, "sslmode", database->sslmode);
+    if (rc == 0 && database->ca_file && *database->ca_file)
+        rc = add(params, "sslrootcert", database->ca_file);
+    if (rc == 0)
+        rc = add_int(params, "connect_timeout", seconds > 2 ? seconds : 2);
+    if (rc == 0)
+        rc = add(params, "client_encoding", "UTF8");
+    if (rc == 0)
+        rc = add(params, "target_session_attrs", "read-write");
+    if (rc == 0)
+        rc = add(params, "gssencmode", "disable");
+    if (rc == 0)
+        rc = add_int(params, "keepalives_idle", 10);
+    if (rc == 0)
+        rc = add_int(params, "keepalives_interval", 5);
+    if (rc == 0)
+        rc = add_int(params, "keepalives_count", 3);
+    if (rc == 0)
+        rc = add_int(params, "tcp_user_timeout", 20000);
+    if (rc == 0)
+        rc = add(params, "options",
+            role == MR_PG_OWNER    ? OWNER_OPTIONS
+            : role == MR_PG_WORKER ? WORKER_OPTIONS
+                                   : CLIENT_OPTIONS);
+    return rc;
+}
+
+int mr_pg_params_init(struct mr_pg_params *ret, const struct mr_config_database *database,
+    enum mr_pg_role role, const char *application, struct mr_err *err)
+{
+    struct mr_err detail = {MR_CLASS_INTERNAL, "out of memory"};
+    struct mr_pg_params params = {0};
+    int rc = add_hosts(&params, database, &detail);
+    if (rc == 0)
+        rc = add_login(&params, database, role, &detail);
+    if (rc == 0)
+        rc = add_session(&params, database, role, application);
+    if (rc < 0) {
+        mr_pg_params_deinit(&params);
+        return mr_err_set(err, rc, detail.class, "%s", detail.msg);
+    }
+    *ret = params;
+    return 0;
+}
+
+void mr_pg_params_deinit(struct mr_pg_params *params)
+{
+    for (size_t i = 0; i < params->count; i++) {
+        explicit_bzero(params->values[i], strlen(params->values[i]));
+        free(params->values[i]);
+    }
+    *params = (struct mr_pg_params){0};
+}
+
+int mr_pg_connect(const struct mr_config_database *database, enum mr_pg_role role,
+    const char *application, PGconn **ret, struct mr_err *err)
+{
+    struct mr_pg_params MR_CLEANUP(mr_pg_params_deinit) params = {0};
+    int rc = mr_pg_params_init(&params, database, role, application, err);
+    if (rc < 0)
+        return rc;
+    PGconn *conn = PQconnectdbParams(params.keywords, (const char *const *)params.values, 0);
+    if (!conn)
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    if (PQstatus(conn) != CONNECTION_OK) {
+        rc = mr_pg_error(conn, NULL, "cannot connect to the database", err);
+        PQfinish(conn);
+        return rc;
+    }
+    *ret = conn;
+    return 0;
+}
+
+enum mr_pg_fault mr_pg_fault(const PGresult *result)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    if (!state) /* libpq itself makes results without one only when the connection has failed */
+        return MR_PG_LOST;
+    /* 57P0x: the server is going away or starting; 25006: it has become a standby. */
+    if (strncmp(state, "08", 2) == 0 || strncmp(state, "57P", 3) == 0 ||
+        strcmp(state, "25006") == 0)
+        return MR_PG_LOST;
+    /* 40: rolled back, deadlock; 53: no disk, no memory; 55P03: lock timeout; 57014: statement
+     * timeout. */
+    if (strncmp(state, "40", 2) == 0 || strncmp(state, "53", 2) == 0 ||
+        strcmp(state, "55P03") == 0 || strcmp(state, "57014") == 0)
+        return MR_PG_CONFLICT;
+    /* 54: over a limit, such as a JSON string or an index entry that is too long. */
+    if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 ||
+        strncmp(state, "54", 2) == 0)
+        return MR_PG_DATA;
+    return MR_PG_BUG;
+}
+
+/* The first line of a message of libpq, which may have several. */
+static int first_line(const char *text)
+{
+    return (int)strcspn(text, "\n");
+}
+
+int mr_pg_error(const PGconn *conn, const PGresult *result, const char *what, struct mr_err *err)
+{
+    static const struct {
+        int code;
+        enum mr_class class;
+    } faults[] = {
+        [MR_PG_LOST] = {-ECONNRESET, MR_CLASS_NETWORK},
+        [MR_PG_CONFLICT] = {-EAGAIN, MR_CLASS_OVERLOADED},
+        [MR_PG_DATA] = {-EINVAL, MR_CLASS_INVALID},
+        [MR_PG_BUG] = {-EPROTO, MR_CLASS_INTERNAL},
+    };
+    enum mr_pg_fault fault = mr_pg_fault(result);
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    if (!state) {
+        const char *text = conn ? PQerrorMessage(conn) : "out of memory";
+        const char *hint = strstr(text, "refused") || strstr(text, "No such file")
+                               ? " (is PostgreSQL running there? see database.hosts)"
+                               : "";
+        return mr_err_set(err, faults[fault].code, faults[fault].class, "%s: %.*s%s", what,
+            first_line(text), text, hint);
+    }
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    /* The detail of a data error quotes the data, which may be a document. */
+    const char *detail =
+        fault == MR_PG_DATA ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    return mr_err_set(err, faults[fault].code, faults[fault].class, "%s: %s (%s)%s%s", what,
+        primary ? primary : "error", state, detail ? ": " : "", detail ? detail : "");
+}

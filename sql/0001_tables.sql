@@ -1,0 +1,171 @@
+-- Tables of schema millrace. docs/sql.md explains them; only the functions in sql/routines write
+-- them. There are no foreign keys: the functions keep the tables together, and a check per row
+-- would cost more than the rest of the write.
+
+create table tenants (
+    name text primary key,
+    cap_day_pico numeric check (cap_day_pico >= 0),
+    cap_month_pico numeric check (cap_month_pico >= 0),
+    cap_job_pico numeric check (cap_job_pico >= 0),
+    on_cap text not null default 'park' check (on_cap in ('park', 'dead', 'degrade')),
+    created_at timestamptz not null default now()
+);
+
+-- No index mentions state or any other column that changes while a job runs, so that every update
+-- of a job is a HOT update; the fill factor leaves the room for it.
+create table jobs (
+    id uuid primary key,
+    tenant text,
+    pipeline text,
+    version int,
+    priority smallint,
+    pool text,
+    state text not null
+        check (state in ('queued', 'running', 'waiting', 'done', 'dead', 'cancelled')),
+    epoch bigint not null default 0,
+    worker bigint,
+    redeliveries int not null default 0,
+    replays int not null default 0,
+    idempotency_key text,
+    duplicate_of uuid,
+    metadata jsonb,
+    cancel_requested boolean not null default false,
+    degraded boolean not null default false,
+    error_class text,
+    error_message text,
+    error_step text,
+    delay_until timestamptz,
+    deadline timestamptz,
+    created_at timestamptz,
+    claimed_at timestamptz,
+    replayed_at timestamptz,
+    ended_at timestamptz,
+    updated_at timestamptz not null default now(),
+    -- Only the tombstone of a job that was cancelled before any worker saw it knows no tenant.
+    check (state = 'queued' or (tenant is not null and pipeline is not null)),
+    check (duplicate_of is null or state = 'cancelled'),
+    check ((ended_at is not null) = (state in ('done', 'dead', 'cancelled')))
+) with (fillfactor = 70);
+
+create unique index jobs_idempotency on jobs (tenant, idempotency_key)
+    where idempotency_key is not null and duplicate_of is null;
+
+create table steps (
+    job_id uuid not null,
+    name text not null,
+    state text not null check (state in ('done', 'skipped', 'failed')),
+    output jsonb,
+    degraded boolean not null,
+    attempts int not null,
+    error_class text,
+    error_message text,
+    started_at timestamptz,
+    ended_at timestamptz not null,
+    primary key (job_id, name),
+    check (output is null or state = 'done')
+);
+
+-- One row a request that may have reached a provider, written before it. The fill factor leaves
+-- room for its end.
+create table calls (
+    id uuid primary key,
+    job_id uuid not null,
+    step text not null,
+    attempt int not null,
+    epoch bigint not null,
+    worker bigint not null,
+    tenant text not null,
+    pipeline text not null,
+    provider text not null,
+    alias text not null,
+    model text not null,
+    served_model text,
+    state text not null check (state in ('open', 'settled', 'released', 'ambiguous')),
+    hold_pico numeric not null check (hold_pico >= 0),
+    cost_pico numeric not null check (cost_pico >= 0),
+    price_id bigint,
+    price_unknown boolean not null,
+    input_tokens bigint,
+    cached_tokens bigint,
+    cache_write_tokens bigint,
+    cache_write_1h_tokens bigint,
+    output_tokens bigint,
+    reasoning_tokens bigint,
+    class text,
+    message text,
+    http_status int,
+    request_id text,
+    finish_reason text,
+    started_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    settled_at timestamptz,
+    latency_ms bigint
+) with (fillfactor = 50);
+
+create index calls_job on calls (job_id);
+
+-- Rates are pico-dollars a token, that is micro-dollars a million tokens.
+create table prices (
+    id bigint generated always as identity primary key,
+    provider text not null,
+    model text not null,
+    effective_from timestamptz not null,
+    effective_to timestamptz check (effective_to > effective_from),
+    above_tokens bigint not null default 0 check (above_tokens >= 0),
+    input_pico bigint not null check (input_pico >= 0),
+    cached_pico bigint not null check (cached_pico >= 0),
+    cache_write_pico bigint not null check (cache_write_pico >= 0),
+    cache_write_1h_pico bigint not null check (cache_write_1h_pico >= 0),
+    output_pico bigint not null check (output_pico >= 0),
+    unique (provider, model, effective_from, above_tokens)
+);
+
+-- session_at: when the worker's present connection began. Nobody is called dead for a heartbeat
+-- that was missed while the one who judges could not see the database either.
+create table workers (
+    id bigint generated always as identity primary key,
+    name text not null,
+    host text not null,
+    pid int not null,
+    pool text not null,
+    version text not null,
+    started_at timestamptz not null default now(),
+    session_at timestamptz not null default now(),
+    heartbeat_at timestamptz not null default now(),
+    stopped_at timestamptz
+) with (fillfactor = 50);
+
+create table rejects (
+    id uuid primary key,
+    tenant text,
+    pipeline text,
+    class text not null,
+    message text not null,
+    bytes bigint not null,
+    head text not null,
+    times int not null default 1,
+    worker bigint,
+    first_at timestamptz not null default now(),
+    last_at timestamptz not null default now()
+);
+
+-- Which moves are legal, whoever makes them. The conditions stand in the triggers' WHEN clauses, so
+-- a legal move never calls a function.
+create function refuse_move() returns trigger language plpgsql
+    set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception 'illegal move of % %: % to %', tg_table_name, old.id, old.state, new.state
+        using errcode = 'check_violation';
+end $$;
+
+create trigger jobs_moves after update on jobs for each row when (not (
+    old.state = new.state and old.state in ('queued', 'running', 'waiting')
+    or old.state = 'queued' and new.state in ('running', 'cancelled', 'dead')
+    or old.state = 'running' and new.state in ('waiting', 'done', 'dead', 'cancelled')
+    or old.state = 'waiting' and new.state in ('running', 'dead', 'cancelled')
+    or old.state = 'dead' and new.state = 'running' and new.replays > old.replays
+)) execute function refuse_move();
+
+create trigger calls_moves after update on calls for each row when (not (
+    old.state in ('open', 'ambiguous') and new.state in ('settled', 'released', 'ambiguous')
+)) execute function refuse_move();

@@ -1,0 +1,96 @@
+-- What a person queries. cost_usd is what was settled; ambiguous_usd is what calls may have cost
+-- whose answer never came; held_usd is the bound on the calls that are running now.
+
+create function usd(pico numeric) returns numeric language sql immutable parallel safe
+    return (coalesce(pico, 0) * 0.000000000001)::numeric(40, 12);
+
+create view job_overview as
+select j.id as job_id, j.tenant, j.pipeline, j.version, j.state, j.priority, j.pool,
+    coalesce(s.done, 0)::int as steps_done,
+    coalesce(j.error_step, c.open_step) as step,
+    coalesce(c.made, 0)::int as attempts,
+    j.redeliveries, j.replays,
+    usd(c.settled) as cost_usd, usd(c.held) as held_usd, usd(c.ambiguous) as ambiguous_usd,
+    j.created_at, j.claimed_at, j.ended_at, j.delay_until, j.deadline,
+    w.name as worker,
+    j.error_class, j.error_message, j.error_step, j.duplicate_of, j.degraded, j.cancel_requested,
+    j.idempotency_key, j.metadata
+from jobs j
+left join workers w on w.id = j.worker
+left join lateral (
+    select count(*) filter (where state = 'done') as done from steps where job_id = j.id
+) s on true
+left join lateral (
+    select count(*) as made,
+        sum(cost_pico) filter (where state = 'settled') as settled,
+        sum(cost_pico) filter (where state = 'ambiguous') as ambiguous,
+        sum(hold_pico) filter (where state = 'open') as held,
+        (array_agg(step order by started_at desc) filter (where state = 'open'))[1] as open_step
+    from calls where job_id = j.id
+) c on true;
+
+create view job_steps as
+select coalesce(s.job_id, c.job_id) as job_id, coalesce(s.name, c.step) as step,
+    coalesce(s.state, 'running') as state,
+    coalesce(s.attempts, c.made)::int as attempts,
+    coalesce(s.started_at, c.started_at) as started_at, s.ended_at,
+    usd(c.settled) as cost_usd, coalesce(s.degraded, false) as degraded,
+    coalesce(s.error_class, c.last_class) as error_class,
+    coalesce(s.error_message, c.last_message) as error_message
+from steps s
+full join (
+    select job_id, step, count(*) as made, min(started_at) as started_at,
+        sum(cost_pico) filter (where state = 'settled') as settled,
+        (array_agg(class order by started_at desc, id desc))[1] as last_class,
+        (array_agg(message order by started_at desc, id desc))[1] as last_message
+    from calls group by job_id, step
+) c on c.job_id = s.job_id and c.step = s.name;
+
+create view results as
+select s.job_id, j.tenant, j.pipeline, s.name as step, s.output,
+    usd((select sum(c.cost_pico) from calls c
+        where c.job_id = s.job_id and c.step = s.name and c.state = 'settled')) as cost_usd,
+    s.attempts, s.degraded, s.ended_at
+from steps s
+join jobs j on j.id = s.job_id
+where s.state = 'done';
+
+create view cost_by_tenant_day as
+select tenant, (started_at at time zone 'UTC')::date as day,
+    count(distinct job_id) as jobs, count(*) as calls,
+    coalesce(sum(input_tokens), 0)::bigint as input_tokens,
+    coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
+    coalesce(sum(output_tokens), 0)::bigint as output_tokens,
+    usd(sum(cost_pico) filter (where state = 'settled')) as cost_usd,
+    usd(sum(cost_pico) filter (where state = 'ambiguous')) as ambiguous_usd
+from calls
+group by tenant, day;
+
+create view cost_by_model as
+select provider, model, count(*) as calls,
+    coalesce(sum(input_tokens), 0)::bigint as input_tokens,
+    coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
+    coalesce(sum(output_tokens), 0)::bigint as output_tokens,
+    usd(sum(cost_pico) filter (where state = 'settled')) as cost_usd,
+    usd(sum(cost_pico) filter (where state = 'ambiguous')) as ambiguous_usd,
+    round(avg(latency_ms) filter (where state = 'settled'), 1) as avg_latency_ms
+from calls
+group by provider, model;
+
+create view cost_by_pipeline_step as
+select pipeline, step, count(*) as calls,
+    usd(sum(cost_pico) filter (where state = 'settled')) as cost_usd,
+    usd(sum(cost_pico) filter (where state = 'ambiguous')) as ambiguous_usd
+from calls
+group by pipeline, step;
+
+create view dead_jobs as
+select o.job_id, o.tenant, o.pipeline, o.error_step as step, o.error_class, o.error_message,
+    o.attempts, o.cost_usd + o.ambiguous_usd as spent_usd, o.steps_done, o.worker,
+    o.ended_at as died_at, o.replays
+from job_overview o
+where o.state = 'dead'
+union all
+select r.id, r.tenant, r.pipeline, null, r.class, r.message, 0, usd(0), 0, w.name, r.last_at, 0
+from rejects r
+left join workers w on w.id = r.worker;
