@@ -1,0 +1,199 @@
+"""Builds Millrace and runs its test suites; see --help."""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from tap import Tally
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("MILLRACE_BUILD", ROOT / "build"))
+SANITIZE = [
+    "-Db_sanitize=address,undefined",
+    "-Db_lundef=false",
+    "-Dbuildtype=debugoptimized",
+]
+SANITIZE_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "MILLRACE_TEST_SLOW": "1",
+}
+FOLDERS = ("integration", "chaos")  # suites that are test_*.py files in tests/<suite>
+MESON = ("unit", "sim", "fuzz")  # suites that meson knows
+SUITES = ("lint", "unit", "asan", "sim", "fuzz", "integration", "chaos")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+class Program:
+    """One TAP program."""
+
+    def __init__(self, name, command, env=None, timeout=600, cwd=ROOT):
+        self.name, self.command, self.timeout, self.cwd = name, command, timeout, cwd
+        self.env = {**os.environ, **(env or {})}
+        self.output = ""
+
+    def run(self):
+        tally = Tally()
+        started = time.monotonic()
+        # A session of its own, so that nothing the program leaves behind outlives it.
+        with subprocess.Popen(
+            self.command,
+            env=self.env,
+            cwd=self.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                out, _ = process.communicate(timeout=self.timeout)
+                status = process.returncode
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    out, _ = process.communicate(timeout=60)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    out, _ = process.communicate()
+                status = f"none: stopped after {self.timeout} s"
+        self.output = out.decode("utf-8", "replace")
+        for line in self.output.splitlines():
+            tally.line(line)
+        tally.end(status)
+        tally.failures = [f"{self.name}: {f}" for f in tally.failures]
+        return tally, time.monotonic() - started
+
+
+def run_programs(programs, jobs):
+    """Runs them, prints a line for each and the output of those that failed."""
+    total = Tally()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(p.run): p for p in programs}
+        for future in concurrent.futures.as_completed(running):
+            program = running[future]
+            tally, seconds = future.result()
+            total.add(tally)
+            word = "FAIL" if tally.failed else "ok"
+            skips = f", {tally.skipped} skipped" if tally.skipped else ""
+            say(f"  {word:4}  {program.name}  ({tally.passed} passed{skips}, {seconds:.1f} s)")
+            if tally.failed:
+                say("\n".join("        " + line for line in program.output.splitlines()[-200:]))
+    return total
+
+
+def build(where, options=(), env=None):
+    """Sets up (or again, if it was set up differently) and compiles."""
+    env = {**os.environ, **(env or {})}
+    log = subprocess.PIPE if not sys.stdout.isatty() else None
+    if not (where / "build.ninja").exists():
+        shutil.rmtree(where, ignore_errors=True)
+        command = ["meson", "setup", str(where), str(ROOT), *options]
+        done = subprocess.run(command, env=env, stdout=log, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            say((done.stdout or b"").decode("utf-8", "replace"))
+            return False
+    done = subprocess.run(
+        ["ninja", "-C", str(where)], env=env, stdout=log, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode != 0:
+        say((done.stdout or b"").decode("utf-8", "replace")[-20000:])
+    return done.returncode == 0
+
+
+def meson_programs(where, suite, extra_env=None):
+    listing = subprocess.run(
+        ["meson", "introspect", "--tests", str(where)], check=True, capture_output=True
+    ).stdout
+    for test in json.loads(listing):
+        # meson calls them "project:suite"
+        if suite not in [s.split(":")[-1] for s in test["suite"]]:
+            continue
+        env = {**test["env"], **(extra_env or {})}
+        yield Program(
+            test["name"], test["cmd"], env, max(test["timeout"], 300), test["workdir"] or where
+        )
+
+
+def failed(name):
+    tally = Tally()
+    tally.fail(name)
+    return tally
+
+
+def run_lint():
+    return run_programs([Program("lint", [str(ROOT / "tests" / "lint")], timeout=1800)], 1)
+
+
+def run_meson(suite):
+    if not build(BUILD):
+        return failed("build")
+    return run_programs(list(meson_programs(BUILD, suite)), os.cpu_count() or 1)
+
+
+def run_asan():
+    where = BUILD.with_name(BUILD.name + "-asan")
+    if not build(where, SANITIZE):
+        return failed("build with sanitizers")
+    return run_programs(list(meson_programs(where, "unit", SANITIZE_ENV)), os.cpu_count() or 1)
+
+
+def run_folder(suite):
+    if not build(BUILD):
+        return failed("build")
+    files = sorted((ROOT / "tests" / suite).glob("test_*.py"))
+    programs = [
+        Program(
+            f"{suite}/{f.stem}",
+            ["/usr/bin/python3", "-B", str(f)],
+            {"MILLRACE_BUILD": str(BUILD), "PYTHONPATH": str(ROOT / "tests" / "harness")},
+            timeout=1800,
+        )
+        for f in files
+    ]
+    return run_programs(programs, 1)
+
+
+def run_suite(suite):
+    if suite == "lint":
+        return run_lint()
+    if suite == "asan":
+        return run_asan()
+    if suite in MESON:
+        return run_meson(suite)
+    return run_folder(suite)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="tests/run", description="Builds Millrace and runs its tests."
+    )
+    parser.add_argument(
+        "--suite", action="append", choices=SUITES, help="only this one (may be repeated)"
+    )
+    options = parser.parse_args()
+    total = Tally()
+    for suite in options.suite or SUITES:
+        say(f"== {suite}")
+        tally = run_suite(suite)
+        tally.failures = [f"{suite}: {f}" for f in tally.failures]
+        total.add(tally)
+    if total.failures:
+        say("\nfailed:")
+        for name in total.failures:
+            say(f"  {name}")
+    say(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
