@@ -25,6 +25,9 @@ int64_t mr_tier_ms(enum mr_tier tier);
  * again. */
 enum mr_tier mr_tier_for(int64_t wait_ms);
 
+/* "millrace.delay.5s": the tier's exchange, and its queue. */
+void mr_tier_exchange(enum mr_tier tier, char ret[static MR_QUEUE_MAX]);
+
 /* "<pool>.<lane>" and "millrace.<pool>.<lane>". */
 void mr_lane_key(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
 void mr_lane_queue(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
@@ -37,14 +40,26 @@ int mr_amqp_connect(const struct mr_config_broker *broker, const char *name, int
 /* Closes politely with a bounded wait, or just drops a broken one; NULL is fine; returns NULL. */
 amqp_connection_state_t mr_amqp_close(amqp_connection_state_t conn, bool polite);
 
-/* Fills err from an RPC reply. Returns 0 if it was normal, else negative. */
+/* Fills err from an RPC reply. Returns 0 if it was normal; -ECONNRESET or -ETIMEDOUT (class
+ * NETWORK) when the connection is lost; -ENOENT, -EEXIST (406), -EACCES (class AUTH) or -EPROTO,
+ * otherwise class INVALID, when the broker refused what was asked and only the channel is closed.
+ */
 int mr_amqp_reply(amqp_rpc_reply_t reply, const char *what, struct mr_err *err) MR_CHECK;
+/* The same for a status of the library, and for a channel.close or connection.close that arrived
+ * as a frame (which it answers with its -ok, as the protocol wants). */
+int mr_amqp_status(int status, const char *what, struct mr_err *err) MR_CHECK;
+int mr_amqp_closed(amqp_connection_state_t conn, const amqp_frame_t *frame, const char *what,
+    struct mr_err *err) MR_CHECK;
 
 /* Declares exchanges, the lanes of these pools, delay tiers, the dead queue and bindings.
  * Idempotent; a queue that exists with other arguments gives an error that names it and what to do.
  */
 int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, size_t npools,
     struct mr_err *err) MR_CHECK;
+/* Whether every exchange is there, without the right to declare one; channel 1. Publishing to a
+ * missing one would close the channel under everything else in flight. 0, or -ENOENT with an err
+ * that says `millrace init`. */
+int mr_amqp_check_exchanges(amqp_connection_state_t conn, struct mr_err *err) MR_CHECK;
 
 /* What a message carries besides its body. NULL strings and zero numbers are left out. */
 struct mr_headers {
@@ -61,6 +76,34 @@ struct mr_headers {
     const char *spent_usd; /* decimal */
     const char *origin;    /* "<pool>.<lane>" it came from: where a replay sends it */
 };
+
+#define MR_HEADER_HOPS "x-millrace-hops"
+#define MR_HEADER_REPLAY "x-millrace-replay"
+#define MR_HEADERS_COUNT 13
+
+/* Headers on their way out: what props points at lives here and in the struct mr_headers. */
+struct mr_properties {
+    amqp_basic_properties_t props;
+    amqp_table_entry_t entries[MR_HEADERS_COUNT];
+    char id[MR_UUID_LEN], time[MR_TIME_LEN];
+};
+/* Persistent JSON with these headers; NULL = none. */
+void mr_headers_encode(const struct mr_headers *headers, struct mr_properties *ret);
+
+/* Headers of a delivered message, copied: they outlive the frame. What is missing or of a strange
+ * type is NULL or zero. A message the broker dead-lettered itself gets class, message and origin
+ * from its x-first-death headers. */
+struct mr_headers_copy {
+    struct mr_headers headers;
+    bool has_id; /* message_id is a UUID */
+    char *text;  /* owned; what the strings point into */
+};
+int mr_headers_decode(const amqp_basic_properties_t *props, struct mr_headers_copy *ret) MR_CHECK;
+void mr_headers_copy_deinit(struct mr_headers_copy *copy); /* safe on a zeroed struct */
+/* One number without a copy: MR_HEADER_HOPS, MR_HEADER_REPLAY. 0 when absent or negative. */
+int32_t mr_header_number(const amqp_basic_properties_t *props, const char *name);
+/* 0, or -EINVAL when there is no message id or it is no UUID. */
+int mr_message_id(const amqp_basic_properties_t *props, struct mr_uuid *ret) MR_CHECK;
 
 /* Publishing with confirms on channel 1 of its own connection. No thread, no reconnect: the owner
  * does that. */
