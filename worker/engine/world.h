@@ -109,7 +109,7 @@ struct mr_claim {
     int version;      /* the pipeline version the job keeps */
     int redeliveries; /* crashes in a row without a finished step */
     int64_t spent_pico;
-    int64_t until_ms; /* jobs.delay_until as wall ms, when the job was waiting for it; 0 = none */
+    int64_t until_ms;  /* jobs.delay_until as wall ms, when the job was waiting for it; 0 = none */
     json_t *steps;     /* NULL for a new job, else
                           {"extract":{"state":"done","output":{...}},"summarize":{"attempts":2}};
                           states: done, skipped, failed. Owned by the claim. */
@@ -265,8 +265,9 @@ struct mr_extract_result {
                NETWORK/SERVER/RATE_LIMITED... (the fetch), INTERNAL */
     struct mr_err err;
     int64_t retry_after_ms; /* -1 = none */
-    json_t *output; /* {"text":"...","media_type":"application/pdf","charset":"utf-8","title":...,"pages":3,"bytes":123,"truncated":false};
-                       owned */
+    json_t *
+        output; /* {"text":"...","media_type":"application/pdf","charset":"utf-8","title":...,"pages":3,"bytes":123,"truncated":false};
+                   owned */
 };
 
 struct mr_extractor_ops {

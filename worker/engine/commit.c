@@ -1,0 +1,320 @@
+/* Where a job stands and what is next for it. One commit is with the store at a time; what happens
+ * meanwhile goes into the next one, so a commit is always a consistent picture: results, money, the
+ * next intents and the move, or none of them. */
+#include "worker/engine/job.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MR_SHORT_WAIT_MS 30000 /* longer waits leave the worker, to a delay tier */
+
+static bool deadline_passed(const struct mr_job *job)
+{
+    return job->envelope.deadline_ms > 0 &&
+           mr_engine_wall(job->engine) >= job->envelope.deadline_ms;
+}
+
+static bool lease_over(const struct mr_job *job)
+{
+    return mr_engine_now(job->engine) >= job->lease_until_ms;
+}
+
+/* Whether nothing new may be started for this job here. */
+static bool stopping(const struct mr_job *job)
+{
+    return job->failed || job->cancelled || job->engine->draining || lease_over(job) ||
+           deadline_passed(job);
+}
+
+static bool our_pool(const struct mr_job *job, unsigned step)
+{
+    return strcmp(job->pipeline->steps[step].pool, job->config->worker.pool) == 0;
+}
+
+static void start_ready(struct mr_job *job)
+{
+    /* A step may end (or fail the job) while it starts, which may make others ready. */
+    for (uint32_t tried = 0; !stopping(job);) {
+        uint32_t ready = mr_dag_ready(job, mr_engine_now(job->engine)) & ~tried;
+        if (!ready)
+            return;
+        unsigned index = (unsigned)__builtin_ctz(ready);
+        tried |= UINT32_C(1) << index;
+        if (our_pool(job, index))
+            mr_step_start(job, index);
+    }
+}
+
+static void set_waiting(struct mr_job *job, int64_t until_wall_ms, const char *pool)
+{
+    job->commit.move = MR_MOVE_WAITING;
+    job->commit.until_ms = until_wall_ms;
+    snprintf(job->commit.pool, sizeof(job->commit.pool), "%s", pool);
+}
+
+/* A job at rest that has not ended: who goes on with it, and when. */
+static void choose_wait(struct mr_job *job)
+{
+    struct mr_engine *engine = job->engine;
+    int64_t now = mr_engine_now(engine), retry_ms = mr_dag_next_retry(job);
+    uint32_t ready = mr_dag_ready(job, now);
+    const char *pool = job->config->worker.pool;
+    if (ready && !our_pool(job, (unsigned)__builtin_ctz(ready)))
+        pool = job->pipeline->steps[__builtin_ctz(ready)].pool;
+    else if (!ready && retry_ms - now > MR_SHORT_WAIT_MS)
+        ; /* a long back-off */
+    else if (!engine->draining && !lease_over(job))
+        return; /* a short one: it stays here */
+    int64_t wait_ms = ready || retry_ms == INT64_MAX ? 0 : retry_ms - now;
+    set_waiting(job, wait_ms > 0 ? mr_engine_wall(engine) + wait_ms : 0, pool);
+}
+
+static void choose_move(struct mr_job *job)
+{
+    uint32_t all =
+        job->pipeline->nsteps == 32 ? UINT32_MAX : (UINT32_C(1) << job->pipeline->nsteps) - 1;
+    if (mr_job_busy_steps(job) > 0)
+        return; /* what runs is paid: its result is kept, whatever becomes of the job */
+    bool ended = mr_dag_ended(job) == all;
+    if (!job->failed && !job->cancelled && !ended && deadline_passed(job))
+        mr_job_fail(job, "", MR_CLASS_DEADLINE, "the job's deadline has passed");
+    if (job->failed) {
+        job->commit.move = MR_MOVE_DEAD;
+        job->commit.error = job->error;
+        memcpy(job->commit.error_step, job->error_step, sizeof(job->error_step));
+    } else if (ended) {
+        job->commit.move = MR_MOVE_DONE;
+    } else if (job->cancelled) {
+        job->commit.move = MR_MOVE_CANCELLED;
+    } else {
+        choose_wait(job);
+    }
+}
+
+static void add_settles(struct mr_job *job)
+{
+    struct mr_commit *commit = &job->commit;
+    for (struct mr_call *call = job->calls; call; call = call->next)
+        if (call->answered && commit->nsettles < MR_COMMIT_MAX)
+            commit->settles[commit->nsettles++] = &call->row;
+}
+
+static void add_steps(struct mr_job *job)
+{
+    struct mr_commit *commit = &job->commit;
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
+        const struct mr_step *step = &job->steps[i];
+        if (step->state != MR_STEP_ENDED || step->committed || job->poisoned)
+            continue;
+        commit->steps[commit->nsteps++] = step->row;
+        job->writing |= UINT32_C(1) << i;
+    }
+}
+
+static void add_begins(struct mr_job *job)
+{
+    struct mr_commit *commit = &job->commit;
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++)
+        if (job->steps[i].state == MR_STEP_BEGINNING)
+            commit->begins[commit->nbegins++] = &job->steps[i].call->row;
+}
+
+static void submit(struct mr_job *job)
+{
+    struct mr_store_ops *store = &job->engine->world.store;
+    job->commit.owner = job;
+    job->commit.id = job->envelope.id;
+    job->commit.epoch = job->epoch;
+    job->committing = true;
+    if (job->commit.move != MR_MOVE_NONE)
+        mr_job_move(job, MR_JOB_ENDING, "last commit");
+    store->commit(store->ctx, &job->commit);
+}
+
+static void set_wake(struct mr_job *job)
+{
+    struct mr_engine *engine = job->engine;
+    int64_t now = mr_engine_now(engine), wake = INT64_MAX;
+    if (job->state == MR_JOB_RUNNING && !stopping(job)) {
+        wake = mr_dag_next_retry(job);
+        if (job->lease_until_ms < wake)
+            wake = job->lease_until_ms;
+        int64_t deadline = job->envelope.deadline_ms;
+        if (deadline > 0 && now + (deadline - mr_engine_wall(engine)) < wake)
+            wake = now + (deadline - mr_engine_wall(engine));
+    }
+    mr_wake_set(job, wake);
+}
+
+static void advance_lost(struct mr_job *job)
+{
+    add_settles(job);
+    if (job->commit.nsettles > 0) {
+        job->commit.owner = job;
+        job->commit.id = job->envelope.id;
+        job->commit.epoch = job->epoch;
+        job->committing = true;
+        job->engine->world.store.commit(job->engine->world.store.ctx, &job->commit);
+    } else if (mr_job_busy_steps(job) == 0) {
+        mr_job_close(job);
+    }
+}
+
+void mr_job_advance(struct mr_job *job)
+{
+    if (job->committing || (job->state != MR_JOB_RUNNING && job->state != MR_JOB_LOST))
+        return;
+    memset(&job->commit, 0, sizeof(job->commit));
+    job->writing = 0;
+    if (job->state == MR_JOB_LOST) {
+        advance_lost(job);
+        return;
+    }
+    start_ready(job);
+    add_settles(job);
+    add_steps(job);
+    add_begins(job);
+    choose_move(job);
+    if (job->commit.nsettles || job->commit.nsteps || job->commit.nbegins || job->commit.move)
+        submit(job);
+    set_wake(job);
+}
+
+/* ---- the answer ---- */
+
+static void drop_call(struct mr_job *job, struct mr_call *gone)
+{
+    for (struct mr_call **at = &job->calls; *at; at = &(*at)->next)
+        if (*at == gone) {
+            *at = gone->next;
+            break;
+        }
+    mr_request_deinit(&gone->request);
+    free(gone);
+}
+
+static void drop_settled(struct mr_job *job)
+{
+    for (struct mr_call *call = job->calls, *next; call; call = next) {
+        next = call->next;
+        for (size_t i = 0; i < job->commit.nsettles; i++)
+            if (job->commit.settles[i] == &call->row) {
+                drop_call(job, call);
+                break;
+            }
+    }
+}
+
+/* The intents were not written: as if those steps had never started. */
+static void take_back_begins(struct mr_job *job)
+{
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
+        struct mr_step *step = &job->steps[i];
+        if (step->state != MR_STEP_BEGINNING)
+            continue;
+        drop_call(job, step->call);
+        step->call = NULL;
+        step->state = MR_STEP_PENDING;
+        step->attempts--;
+    }
+}
+
+/* The intents are durable: now, and only now, the requests may leave. */
+static void send_begun(struct mr_job *job)
+{
+    struct mr_engine *engine = job->engine;
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
+        struct mr_step *step = &job->steps[i];
+        if (step->state != MR_STEP_BEGINNING)
+            continue;
+        struct mr_call *call = step->call;
+        if (stopping(job)) {
+            call->row.state = MR_CALL_RELEASED;
+            call->answered = true;
+            step->call = NULL;
+            step->state = MR_STEP_PENDING;
+            step->attempts--;
+            continue;
+        }
+        step->state = MR_STEP_CALLING;
+        call->sent = true;
+        engine->calls_open++;
+        engine->world.caller.start(engine->world.caller.ctx, call, &call->request);
+    }
+}
+
+static void mark_written(struct mr_job *job)
+{
+    static const char *const states[] = {"done", "skipped", "failed"};
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
+        struct mr_step *step = &job->steps[i];
+        if (!(job->writing & (UINT32_C(1) << i)))
+            continue;
+        step->committed = true;
+        if (job->envelope.watch)
+            mr_job_event(job, "step.done", step->row.name, states[step->row.state]);
+    }
+}
+
+static void lose(struct mr_job *job)
+{
+    char id[MR_UUID_LEN];
+    mr_uuid_format(&job->envelope.id, id);
+    mr_log(job->engine->world.log, MR_WARN, "job.lost", MR_STR("job", id),
+        MR_STR("why", "another worker holds the lease"), MR_INT("epoch", job->epoch));
+    take_back_begins(job);
+    mr_job_move(job, MR_JOB_LOST, "stale epoch");
+    mr_engine_forget(job->engine, job); /* the message may come to us again, for a new lease */
+    mr_wake_set(job, INT64_MAX);
+    mr_job_advance(job);
+}
+
+/* The database can never store this commit. Once: again without the results, as a dead job that
+ * says why. */
+static void refuse(struct mr_job *job)
+{
+    struct mr_err err = job->commit.err;
+    mr_log(job->engine->world.log, MR_ERROR, "job.unstorable", MR_STR("why", err.msg));
+    if (job->state == MR_JOB_ENDING)
+        mr_job_move(job, MR_JOB_RUNNING, "commit refused");
+    take_back_begins(job);
+    job->failed = job->poisoned = true;
+    job->error = err;
+    for (struct mr_call *call = job->calls; call; call = call->next) {
+        call->row.message[0] = call->row.request_id[0] = '\0';
+        call->row.served_model[0] = call->row.finish_reason[0] = '\0';
+    }
+    mr_job_advance(job);
+}
+
+void mr_job_committed(struct mr_job *job)
+{
+    assert(job->committing);
+    job->committing = false;
+    enum mr_verdict verdict = job->commit.verdict;
+    if (verdict == MR_VERDICT_REFUSED && !job->poisoned && job->state != MR_JOB_LOST) {
+        refuse(job);
+        return;
+    }
+    drop_settled(job);
+    if (job->state == MR_JOB_LOST) {
+        mr_job_advance(job);
+    } else if (verdict == MR_VERDICT_STALE) {
+        lose(job);
+    } else if (verdict == MR_VERDICT_CANCELLED) {
+        if (job->state == MR_JOB_ENDING)
+            mr_job_move(job, MR_JOB_RUNNING, "cancelled");
+        take_back_begins(job);
+        job->cancelled = true;
+        mr_job_advance(job);
+    } else {
+        mark_written(job);
+        send_begun(job);
+        if (job->commit.move != MR_MOVE_NONE)
+            mr_job_ended(job);
+        else
+            mr_job_advance(job);
+    }
+}

@@ -1,0 +1,187 @@
+/* The end of a lease: what the world is told once SQL knows, and the ack behind it. */
+#include "worker/engine/job.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MR_PUBLISH_RETRY_MS 5000 /* a queue is missing: an operator has to mend it */
+
+void mr_job_fail(struct mr_job *job, const char *step, enum mr_class class, const char *message)
+{
+    if (job->failed)
+        return; /* the first failure is the reason */
+    job->failed = true;
+    snprintf(job->error_step, sizeof(job->error_step), "%s", step);
+    mr_err_set(&job->error, 0, class, "%s", message);
+}
+
+void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state)
+{
+    struct mr_engine *engine = job->engine;
+    char id[MR_UUID_LEN], at[MR_TIME_LEN], cost[MR_MONEY_LEN];
+    mr_uuid_format(&job->envelope.id, id);
+    mr_time_format(mr_engine_wall(engine), at);
+    mr_money_format(job->spent_pico, cost);
+    struct mr_publish *publish = calloc(1, sizeof(*publish));
+    struct mr_buf body = MR_BUF_INIT(4096);
+    /* Names obey mr_name_check, so none needs escaping. */
+    int r = mr_buf_printf(&body,
+        "{\"v\":1,\"event\":\"%s\",\"job\":\"%s\",\"tenant\":\"%s\",\"pipeline\":\"%s\","
+        "\"step\":%s%s%s,\"state\":\"%s\",\"cost_usd\":\"%s\",\"at\":\"%s\"}",
+        event, id, job->envelope.tenant, job->envelope.pipeline, *step ? "\"" : "",
+        *step ? step : "null", *step ? "\"" : "", state, cost, at);
+    char *bytes = r == 0 && publish ? mr_buf_steal(&body, &publish->len) : NULL;
+    if (!bytes) { /* an event is news, not a promise */
+        mr_buf_deinit(&body);
+        mr_publish_free(publish);
+        return;
+    }
+    publish->kind = MR_PUBLISH_EVENT;
+    publish->body_owned = bytes;
+    publish->body = bytes;
+    publish->id = job->envelope.id;
+    snprintf(publish->event, sizeof(publish->event), "%s", event);
+    engine->world.broker.publish(engine->world.broker.ctx, publish);
+}
+
+static void send_publish(struct mr_job *job)
+{
+    struct mr_broker_ops *broker = &job->engine->world.broker;
+    job->publishing = true;
+    broker->publish(broker->ctx, job->publish);
+}
+
+static int attempts_of(const struct mr_job *job)
+{
+    int attempts = 0;
+    for (size_t i = 0; i < MR_STEPS_MAX; i++)
+        attempts += job->steps[i].attempts;
+    return attempts;
+}
+
+void mr_job_publish(
+    struct mr_job *job, enum mr_publish_kind kind, int64_t delay_ms, const char *pool)
+{
+    struct mr_engine *engine = job->engine;
+    struct mr_publish *publish = job->publish ? job->publish : calloc(1, sizeof(*publish));
+    assert(publish); /* a few hundred bytes; without them the job could only hang */
+    *publish = (struct mr_publish){
+        .kind = kind,
+        .owner = job,
+        .id = job->envelope.id,
+        .lane = job->delivery->lane,
+        .priority = job->envelope.priority,
+        .hops = job->delivery->hops + (kind != MR_PUBLISH_DEAD),
+        .replay = job->delivery->replay,
+        .delay_ms = delay_ms,
+        .body = job->delivery->body,
+        .len = job->delivery->len,
+        .class = job->error.class,
+        .attempts = attempts_of(job),
+        .spent_pico = job->spent_pico,
+        .died_ms = mr_engine_wall(engine),
+    };
+    snprintf(publish->tenant, sizeof(publish->tenant), "%s", job->envelope.tenant);
+    snprintf(publish->pipeline, sizeof(publish->pipeline), "%s", job->envelope.pipeline);
+    snprintf(publish->pool, sizeof(publish->pool), "%s", pool);
+    snprintf(publish->step, sizeof(publish->step), "%s", job->error_step);
+    snprintf(publish->message, sizeof(publish->message), "%s", job->error.msg);
+    job->publish = publish;
+    mr_job_move(job, MR_JOB_PUBLISHING, "publish before ack");
+    mr_wake_set(job, INT64_MAX);
+    send_publish(job);
+}
+
+void mr_job_published(struct mr_job *job, bool confirmed, const char *why)
+{
+    assert(job->state == MR_JOB_PUBLISHING && job->publishing);
+    job->publishing = false;
+    if (confirmed) {
+        mr_job_close(job);
+        return;
+    }
+    char id[MR_UUID_LEN];
+    mr_uuid_format(&job->envelope.id, id);
+    mr_log(job->engine->world.log, MR_ERROR, "publish.refused", MR_STR("job", id),
+        MR_STR("why", why), MR_STR("pool", job->publish->pool),
+        MR_STR("hint", "run `millrace init`; the job is kept and tried again"));
+    mr_wake_set(job, mr_engine_now(job->engine) + MR_PUBLISH_RETRY_MS);
+}
+
+void mr_job_woken(struct mr_job *job)
+{
+    mr_wake_set(job, INT64_MAX);
+    if (job->state == MR_JOB_PUBLISHING && !job->publishing)
+        send_publish(job);
+    else
+        mr_job_advance(job);
+}
+
+static void log_end(const struct mr_job *job, enum mr_level level, const char *event)
+{
+    const struct mr_log *log = job->engine->world.log;
+    if (log->level > level)
+        return;
+    char id[MR_UUID_LEN], cost[MR_MONEY_LEN];
+    mr_uuid_format(&job->envelope.id, id);
+    mr_money_format(job->spent_pico, cost);
+    mr_log(log, level, event, MR_STR("job", id), MR_STR("tenant", job->envelope.tenant),
+        MR_STR("pipeline", job->envelope.pipeline), MR_INT("epoch", job->epoch),
+        MR_STR("cost_usd", cost), MR_STR("step", *job->error_step ? job->error_step : NULL),
+        MR_STR("class", job->failed ? mr_class_name(job->error.class) : NULL),
+        MR_STR("why", job->failed ? job->error.msg : NULL));
+}
+
+void mr_job_ended(struct mr_job *job)
+{
+    struct mr_engine *engine = job->engine;
+    switch (job->commit.move) {
+    case MR_MOVE_DONE:
+        engine->done++;
+        log_end(job, MR_INFO, "job.done");
+        mr_job_event(job, "job.done", "", "done");
+        mr_job_close(job);
+        return;
+    case MR_MOVE_CANCELLED:
+        log_end(job, MR_INFO, "job.cancelled");
+        mr_job_event(job, "job.cancelled", "", "cancelled");
+        mr_job_close(job);
+        return;
+    case MR_MOVE_DEAD:
+        engine->dead++;
+        log_end(job, MR_WARN, "job.dead");
+        mr_job_event(job, "job.dead", job->error_step, "dead");
+        mr_job_publish(job, MR_PUBLISH_DEAD, 0, job->config->worker.pool);
+        return;
+    case MR_MOVE_WAITING: {
+        int64_t delay_ms = job->commit.until_ms ? job->commit.until_ms - mr_engine_wall(engine) : 0;
+        mr_job_publish(
+            job, delay_ms > 0 ? MR_PUBLISH_DELAY : MR_PUBLISH_HOME, delay_ms, job->commit.pool);
+        return;
+    }
+    case MR_MOVE_NONE:
+        break;
+    }
+    assert(!"a move that is none");
+}
+
+void mr_job_close(struct mr_job *job)
+{
+    struct mr_engine *engine = job->engine;
+    struct mr_delivery *parked = job->parked;
+    job->parked = NULL;
+    if (!job->void_tag)
+        engine->world.broker.ack(
+            engine->world.broker.ctx, job->delivery->session, job->delivery->tag);
+    mr_engine_forget(engine, job);
+    mr_job_move(job, MR_JOB_GONE, "acked");
+    mr_job_free(job);
+    while (parked) { /* other messages of the same job: each gets its own answer now */
+        struct mr_delivery *next = parked->next;
+        mr_engine_delivered(engine, parked);
+        parked = next;
+    }
+    mr_engine_schedule(engine);
+}

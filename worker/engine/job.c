@@ -1,0 +1,171 @@
+#include "worker/engine/job.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+    [MR_JOB_CLAIMING] = "claiming",
+    [MR_JOB_RUNNING] = "running",
+    [MR_JOB_ENDING] = "ending",
+    [MR_JOB_PUBLISHING] = "publishing",
+    [MR_JOB_LOST] = "lost",
+    [MR_JOB_REJECTING] = "rejecting",
+    [MR_JOB_GONE] = "gone",
+};
+
+#define BIT(state) (1u << (state))
+
+/* to which states a job may move */
+static const unsigned legal[] = {
+    [MR_JOB_CLAIMING] =
+        BIT(MR_JOB_RUNNING) | BIT(MR_JOB_PUBLISHING) | BIT(MR_JOB_REJECTING) | BIT(MR_JOB_GONE),
+    [MR_JOB_RUNNING] = BIT(MR_JOB_ENDING) | BIT(MR_JOB_LOST),
+    [MR_JOB_ENDING] =
+        BIT(MR_JOB_RUNNING) | BIT(MR_JOB_PUBLISHING) | BIT(MR_JOB_LOST) | BIT(MR_JOB_GONE),
+    [MR_JOB_PUBLISHING] = BIT(MR_JOB_GONE),
+    [MR_JOB_LOST] = BIT(MR_JOB_GONE),
+    [MR_JOB_REJECTING] = BIT(MR_JOB_PUBLISHING),
+    [MR_JOB_GONE] = 0,
+};
+
+void mr_job_move(struct mr_job *job, enum mr_job_state to, const char *why)
+{
+    assert(legal[job->state] & BIT(to));
+    char id[MR_UUID_LEN];
+    if (job->engine->world.log->level <= MR_DEBUG) {
+        mr_uuid_format(&job->envelope.id, id);
+        mr_log(job->engine->world.log, MR_DEBUG, "job.state", MR_STR("job", id),
+            MR_STR("from", state_names[job->state]), MR_STR("to", state_names[to]),
+            MR_STR("why", why));
+    }
+    job->state = to;
+}
+
+/* The heap never has to grow while a timeout is being set. */
+static int reserve_wake(struct mr_engine *engine)
+{
+    if (engine->running < engine->wakes_cap)
+        return 0;
+    size_t cap = engine->wakes_cap ? engine->wakes_cap * 2 : 64;
+    struct mr_job **wakes = reallocarray(engine->wakes, cap, sizeof(struct mr_job *));
+    if (!wakes)
+        return -1;
+    engine->wakes = wakes;
+    engine->wakes_cap = cap;
+    return 0;
+}
+
+struct mr_job *mr_job_new(struct mr_engine *engine, struct mr_delivery *delivery)
+{
+    struct mr_job *job = reserve_wake(engine) == 0 ? calloc(1, sizeof(*job)) : NULL;
+    if (!job) {
+        mr_delivery_free(delivery);
+        return NULL;
+    }
+    job->engine = engine;
+    job->config = mr_config_ref(engine->config);
+    job->delivery = delivery;
+    job->lease_until_ms = delivery->arrived_ms + engine->config->worker.lease_max_ms;
+    job->wake_ms = INT64_MAX;
+    job->heap_index = SIZE_MAX;
+    for (unsigned i = 0; i < MR_STEPS_MAX; i++) {
+        job->steps[i].job = job;
+        job->steps[i].index = i;
+    }
+    job->next = engine->jobs;
+    if (job->next)
+        job->next->prev = job;
+    engine->jobs = job;
+    engine->running++;
+    return job;
+}
+
+static struct mr_call *call_free(struct mr_call *call)
+{
+    mr_request_deinit(&call->request);
+    free(call);
+    return NULL;
+}
+
+struct mr_job *mr_job_free(struct mr_job *job)
+{
+    if (!job)
+        return NULL;
+    struct mr_engine *engine = job->engine;
+    mr_wake_set(job, INT64_MAX);
+    if (job->prev)
+        job->prev->next = job->next;
+    else
+        engine->jobs = job->next;
+    if (job->next)
+        job->next->prev = job->prev;
+    engine->running--;
+    for (struct mr_call *call = job->calls, *next; call; call = next) {
+        next = call->next;
+        call_free(call);
+    }
+    for (size_t i = 0; i < MR_STEPS_MAX; i++)
+        json_decref(job->steps[i].output);
+    json_decref(job->claim.steps);
+    if (!job->publishing) /* else it is the broker's */
+        mr_publish_free(job->publish);
+    mr_envelope_deinit(&job->envelope);
+    mr_delivery_free(job->delivery);
+    for (struct mr_delivery *parked = job->parked, *next; parked; parked = next) {
+        next = parked->next;
+        mr_delivery_free(parked);
+    }
+    mr_config_unref(job->config);
+    free(job);
+    return NULL;
+}
+
+unsigned mr_job_busy_steps(const struct mr_job *job)
+{
+    unsigned busy = 0;
+    for (size_t i = 0; i < job->pipeline->nsteps; i++) {
+        const struct mr_step *step = &job->steps[i];
+        busy += step->extracting || step->state == MR_STEP_BEGINNING ||
+                (step->call && step->call->sent);
+    }
+    return busy;
+}
+
+struct mr_step *mr_job_step_of(struct mr_job *job, const struct mr_call *call)
+{
+    return &job->steps[call->step];
+}
+
+struct mr_delivery *mr_delivery_free(struct mr_delivery *delivery)
+{
+    if (delivery)
+        free(delivery->body);
+    free(delivery);
+    return NULL;
+}
+
+struct mr_publish *mr_publish_free(struct mr_publish *publish)
+{
+    if (publish)
+        free(publish->body_owned);
+    free(publish);
+    return NULL;
+}
+
+void mr_request_deinit(struct mr_request *request)
+{
+    request->chat = mr_chat_free(request->chat);
+    free(request->url);
+    mr_buf_deinit(&request->body);
+    for (size_t i = 0; i < sizeof(request->headers) / sizeof(request->headers[0]); i++)
+        free(request->headers[i]);
+    memset(request, 0, sizeof(*request));
+}
+
+void mr_reply_deinit(struct mr_reply *reply)
+{
+    mr_buf_deinit(&reply->body);
+    json_decref(reply->local);
+    reply->local = NULL;
+}

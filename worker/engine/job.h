@@ -1,0 +1,210 @@
+/* A job in the hands of this worker: its states, its steps and its calls. Internal to the engine.
+ *
+ * The protocol of one delivery. A job is in exactly one state; only mr_job_move changes it.
+ *
+ *   CLAIMING    the claim is with the store
+ *   RUNNING     the lease is ours; steps run; at most one commit is with the store at a time
+ *   ENDING      the commit with the final move (done, dead, cancelled, waiting) is with the store
+ *   PUBLISHING  SQL says dead or waiting (or we never held the lease): the dead letter, the
+ * hand-over or the delayed copy is with the broker and not confirmed yet LOST        another worker
+ * holds the lease: only calls that are still out are waited for, and settled REJECTING   the
+ * message is no job: its row in `rejects` is with the store GONE        acked (or void); freed at
+ * once
+ *
+ * What is durable lives in SQL; what is here can be lost at any moment, and the next worker goes on
+ * from the last commit. */
+#pragma once
+
+#include "worker/engine/engine.h"
+#include "worker/providers/chat.h"
+
+enum mr_job_state {
+    MR_JOB_CLAIMING,
+    MR_JOB_RUNNING,
+    MR_JOB_ENDING,
+    MR_JOB_PUBLISHING,
+    MR_JOB_LOST,
+    MR_JOB_REJECTING,
+    MR_JOB_GONE,
+};
+
+enum mr_step_state {
+    MR_STEP_PENDING,    /* may start once its predecessors have ended */
+    MR_STEP_BACKOFF,    /* waits until retry_at_ms */
+    MR_STEP_EXTRACTING, /* with the extractor */
+    MR_STEP_BEGINNING,  /* its call's intent is with the store */
+    MR_STEP_CALLING,    /* its call is out */
+    MR_STEP_ENDED,      /* done, skipped or failed: see row */
+};
+
+/* The token of a call or an extraction: what the ops hand back. */
+struct mr_call {
+    struct mr_job *job;
+    unsigned step;
+    struct mr_call_row row;
+    struct mr_request request;
+    bool sent;            /* handed to the caller, answer not here yet */
+    bool answered;        /* row says how it ended; to be settled */
+    struct mr_call *next; /* job->calls */
+};
+
+struct mr_step {
+    enum mr_step_state state;
+    struct mr_job *job; /* so that a step can be the extractor's token */
+    unsigned index;
+    int attempts;              /* calls begun, those of earlier leases included */
+    int tries[MR_CLASS_COUNT]; /* answers of each class in this lease */
+    int64_t retry_at_ms;       /* BACKOFF: monotonic */
+    int64_t started_ms;        /* wall; 0 = not yet */
+    struct mr_call *call;      /* BEGINNING, CALLING */
+    json_t *output;            /* done */
+    bool extracting;           /* with the extractor, even if the job has moved on */
+    bool committed;            /* ENDED, and SQL knows */
+    struct mr_step_row row;    /* ENDED */
+};
+
+struct mr_job {
+    struct mr_engine *engine;
+    struct mr_config *config; /* the snapshot it started with; referenced */
+    const struct mr_pipeline *pipeline;
+    enum mr_job_state state;
+
+    struct mr_delivery *delivery; /* owns the body */
+    bool void_tag;                /* the session is gone: nothing to ack */
+    struct mr_envelope envelope;
+    struct mr_envelope_salvage salvage; /* REJECTING: who it may have been */
+    int64_t lease_until_ms;             /* monotonic: hand over after this */
+
+    struct mr_claim claim;
+    int64_t epoch;
+    int64_t spent_pico;
+    struct mr_step steps[MR_STEPS_MAX];
+    struct mr_call *calls;   /* begun and not settled */
+    struct mr_commit commit; /* with the store while committing */
+    bool committing;
+    unsigned writing; /* bit i: commit carries the end of step i */
+
+    /* decided, not yet committed */
+    bool failed, cancelled, poisoned;
+    struct mr_err error; /* failed */
+    char error_step[MR_NAME_MAX + 1];
+
+    struct mr_delivery *parked; /* more messages of this job, looked at again when it is closed */
+    struct mr_publish *publish; /* PUBLISHING, kept for another try */
+    bool publishing;            /* with the broker right now */
+
+    int64_t wake_ms;            /* monotonic; INT64_MAX = never */
+    size_t heap_index;          /* in engine->wakes; SIZE_MAX = not there */
+    struct mr_job *bucket_next; /* engine->table */
+    struct mr_job *prev, *next; /* engine->jobs */
+};
+
+/* ---- job.c ---- */
+/* A job for this delivery (taken over), in CLAIMING. NULL: no memory (the delivery is then freed,
+ * not acked). */
+struct mr_job *mr_job_new(struct mr_engine *engine, struct mr_delivery *delivery);
+struct mr_job *mr_job_free(struct mr_job *job);
+/* The one place a job changes state. Asserts that the move is legal. */
+void mr_job_move(struct mr_job *job, enum mr_job_state to, const char *why);
+/* Steps that are with the extractor, the store or a provider. */
+unsigned mr_job_busy_steps(const struct mr_job *job);
+struct mr_step *mr_job_step_of(struct mr_job *job, const struct mr_call *call);
+
+/* ---- dag.c: pure functions over the steps ---- */
+/* Bit i: step i has ended. */
+uint32_t mr_dag_ended(const struct mr_job *job);
+/* Bit i: step i is pending (or its back-off is over at now_ms) and all it comes after has ended. */
+uint32_t mr_dag_ready(const struct mr_job *job, int64_t now_ms);
+/* The earliest end of a back-off; INT64_MAX = none. */
+int64_t mr_dag_next_retry(const struct mr_job *job);
+
+/* ---- retry.c: the one owner of retries ---- */
+/* Whether a step that failed with this class for the nth time (1...) gets another call, and after
+ * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of DESIGN.md section 6. */
+bool mr_retry_delay(enum mr_class class, int nth, int64_t advised_ms,
+    const struct mr_random *random, int64_t *ret_ms);
+
+/* ---- claim.c ---- */
+void mr_job_claimed(struct mr_job *job);
+/* The message is no job: a row in `rejects`, then a dead letter. job->salvage says who it may have
+ * been. */
+void mr_job_reject(struct mr_job *job, const struct mr_err *why);
+
+/* ---- step.c ---- */
+void mr_step_start(struct mr_job *job, unsigned index);
+/* Takes the reply in; the call is then answered. */
+void mr_step_replied(struct mr_call *call, struct mr_reply *reply);
+void mr_step_extracted(struct mr_step *step, struct mr_extract_result *result);
+
+/* ---- commit.c ---- */
+/* Looks at where the job stands and does what is next: commit, start, end or wait. Call it after
+ * every change. */
+void mr_job_advance(struct mr_job *job);
+void mr_job_committed(struct mr_job *job);
+
+/* ---- end.c: after the last commit ---- */
+/* Fails the job before or beside its steps: the next commit says dead. */
+void mr_job_fail(struct mr_job *job, const char *step, enum mr_class class, const char *message);
+void mr_job_publish(
+    struct mr_job *job, enum mr_publish_kind kind, int64_t delay_ms, const char *pool);
+/* The final commit is durable: tell, publish if need be, ack. Frees the job or leaves it
+ * PUBLISHING. */
+void mr_job_ended(struct mr_job *job);
+/* Its wake time has come. */
+void mr_job_woken(struct mr_job *job);
+void mr_job_published(struct mr_job *job, bool confirmed, const char *why);
+void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state);
+/* Acks (when there is something to ack), forgets and frees the job, and lets the next one start. */
+void mr_job_close(struct mr_job *job);
+
+/* ---- wake.c: one time-ordered heap for every timeout ---- */
+void mr_wake_set(struct mr_job *job, int64_t mono_ms); /* INT64_MAX takes it out */
+struct mr_job *mr_wake_due(struct mr_engine *engine, int64_t now_ms);
+
+/* ---- lanes.c: what waits for a slot ---- */
+struct mr_lanes {
+    struct mr_delivery *head[MR_LANE_COUNT], *tail[MR_LANE_COUNT];
+    size_t count[MR_LANE_COUNT];
+    int credit[MR_LANE_COUNT]; /* per cent of a start owed to the lanes below */
+};
+void mr_lanes_push(struct mr_lanes *lanes, struct mr_delivery *delivery);
+/* The next delivery to start: the highest lane first, but of the starts that lanes below wait for,
+ * reserved_percent go to them. NULL when nothing waits. */
+struct mr_delivery *mr_lanes_pop(struct mr_lanes *lanes, int reserved_percent);
+/* Takes out one delivery that arrived before this time, or (INT64_MAX) any; NULL when there is
+ * none. */
+struct mr_delivery *mr_lanes_take_older(struct mr_lanes *lanes, int64_t arrived_before_ms);
+void mr_lanes_drop_session(struct mr_lanes *lanes, uint64_t session);
+size_t mr_lanes_count(const struct mr_lanes *lanes);
+
+/* ---- engine.c ---- */
+#define MR_ENGINE_BUCKETS 4096 /* a power of two */
+
+struct mr_engine {
+    struct mr_world world;
+    struct mr_config *config;
+    struct mr_prices *prices;
+    struct mr_lanes lanes;
+    struct mr_job *jobs;                     /* all, in no order */
+    struct mr_job *table[MR_ENGINE_BUCKETS]; /* by id */
+    struct mr_job **wakes;
+    size_t nwakes, wakes_cap;
+    size_t running; /* jobs, whatever their state */
+    size_t calls_open;
+    bool draining, aborted;
+    int64_t grace_until_ms;
+    uint64_t done, dead, steps, calls;
+};
+
+struct mr_job *mr_engine_find(struct mr_engine *engine, const struct mr_uuid *id);
+void mr_engine_forget(struct mr_engine *engine, struct mr_job *job);
+/* Starts deliveries while slots are free. */
+void mr_engine_schedule(struct mr_engine *engine);
+static inline int64_t mr_engine_now(const struct mr_engine *engine)
+{
+    return mr_mono_ms(&engine->world.clock);
+}
+static inline int64_t mr_engine_wall(const struct mr_engine *engine)
+{
+    return mr_wall_ms(&engine->world.clock);
+}
