@@ -61,12 +61,12 @@ static void choose_wait(struct mr_job *job)
     int64_t now = mr_engine_now(engine), retry_ms = mr_dag_next_retry(job);
     uint32_t ready = mr_dag_ready(job, now);
     const char *pool = job->config->worker.pool;
-    if (ready && !our_pool(job, (unsigned)__builtin_ctz(ready)))
+    bool elsewhere = ready && !our_pool(job, (unsigned)__builtin_ctz(ready));
+    bool long_wait = !ready && retry_ms - now > MR_SHORT_WAIT_MS;
+    if (elsewhere)
         pool = job->pipeline->steps[__builtin_ctz(ready)].pool;
-    else if (!ready && retry_ms - now > MR_SHORT_WAIT_MS)
-        ; /* a long back-off */
-    else if (!engine->draining && !lease_over(job))
-        return; /* a short one: it stays here */
+    else if (!long_wait && !engine->draining && !lease_over(job))
+        return; /* a short back-off: it stays here */
     int64_t wait_ms = ready || retry_ms == INT64_MAX ? 0 : retry_ms - now;
     set_waiting(job, wait_ms > 0 ? mr_engine_wall(engine) + wait_ms : 0, pool);
 }

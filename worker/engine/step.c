@@ -1,5 +1,6 @@
 /* One step: starting it, and taking in what came of it. Nothing here is durable until
  * mr_job_advance commits it. */
+#include "common/json.h"
 #include "worker/engine/job.h"
 #include "worker/steps/steps.h"
 
