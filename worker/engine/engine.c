@@ -3,6 +3,7 @@
 #include "worker/engine/job.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ int mr_engine_new(const struct mr_world *world, struct mr_config *config, struct
 {
     struct mr_engine *engine = calloc(1, sizeof(*engine));
     if (!engine)
-        return mr_err_set(err, -12, MR_CLASS_INTERNAL, "out of memory");
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
     engine->world = *world;
     engine->config = mr_config_ref(config);
     engine->prices = prices;

@@ -5,6 +5,8 @@
 #include "worker/steps/steps.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +81,20 @@ static void start_extract(struct mr_step *step)
     engine->world.extractor.start(engine->world.extractor.ctx, step, &what);
 }
 
+/* The provider's log and ours name the call alike, so that support and reconciliation can match
+ * them. */
+static int add_request_id(struct mr_request *request, const struct mr_uuid *id)
+{
+    char text[MR_UUID_LEN];
+    mr_uuid_format(id, text);
+    size_t last = sizeof(request->headers) / sizeof(request->headers[0]) - 1;
+    for (size_t i = 0; i < last; i++)
+        if (!request->headers[i])
+            return asprintf(&request->headers[i], "X-Client-Request-Id: %s", text) < 0 ? -ENOMEM
+                                                                                       : 0;
+    return -E2BIG;
+}
+
 /* Renders, encodes and prices the call. The intent goes into the next commit; the request leaves
  * after it. */
 static int prepare_call(struct mr_step *step, struct mr_call *call, struct mr_err *err)
@@ -103,6 +119,9 @@ static int prepare_call(struct mr_step *step, struct mr_call *call, struct mr_er
 
     struct mr_call_row *row = &call->row;
     row->id = mr_uuid7(&engine->world.clock, &engine->world.random);
+    r = add_request_id(&call->request, &row->id);
+    if (r < 0)
+        return mr_err_set(err, r, MR_CLASS_INTERNAL, "no room for the request id header");
     row->step = def->name;
     row->attempt = step->attempts + 1;
     copy(row->provider, sizeof(row->provider), model->provider->name);
