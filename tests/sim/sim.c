@@ -1,0 +1,405 @@
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIM_LIMIT_MS (3600 * 1000) /* by then everything must have ended */
+
+/* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014) */
+uint64_t sim_random(struct sim *sim, uint64_t below)
+{
+    uint64_t z = sim->rng += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ (z >> 31)) % below;
+}
+
+bool sim_happens(struct sim *sim, unsigned per_mille)
+{
+    return sim_random(sim, 1000) < per_mille;
+}
+
+void sim_fail(struct sim *sim, const char *fmt, ...)
+{
+    if (*sim->failure)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sim->failure, sizeof(sim->failure), fmt, args);
+    va_end(args);
+}
+
+struct sim_job *sim_job(struct sim *sim, const struct mr_uuid *id)
+{
+    for (size_t i = 0; i < sim->njobs; i++)
+        if (mr_uuid_equal(&sim->jobs[i].id, id))
+            return &sim->jobs[i];
+    return NULL;
+}
+
+struct sim_call *sim_call(struct sim *sim, const struct mr_uuid *id)
+{
+    for (struct sim_call *call = sim->calls; call; call = call->next)
+        if (mr_uuid_equal(&call->id, id))
+            return call;
+    return NULL;
+}
+
+/* ---- events ---- */
+
+static bool before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
+}
+
+static void swap(struct sim *sim, size_t a, size_t b)
+{
+    struct sim_event *event = sim->events[a];
+    sim->events[a] = sim->events[b];
+    sim->events[b] = event;
+}
+
+void sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
+    void (*fn)(struct sim *, struct sim_event *, bool), void *arg, int64_t n)
+{
+    struct sim_event *event = malloc(sizeof(*event));
+    *event = (struct sim_event){sim->now_ms + in_ms, sim->seq++, worker ? worker->index : -1,
+        worker ? worker->life : 0, fn, arg, n};
+    if (sim->nevents == sim->events_cap) {
+        sim->events_cap = sim->events_cap ? sim->events_cap * 2 : 256;
+        sim->events = reallocarray(sim->events, sim->events_cap, sizeof(struct sim_event *));
+    }
+    size_t at = sim->nevents++;
+    sim->events[at] = event;
+    for (; at > 0 && before(sim->events[at], sim->events[(at - 1) / 2]); at = (at - 1) / 2)
+        swap(sim, at, (at - 1) / 2);
+}
+
+static struct sim_event *next_event(struct sim *sim)
+{
+    struct sim_event *event = sim->events[0];
+    sim->events[0] = sim->events[--sim->nevents];
+    for (size_t at = 0;;) {
+        size_t child = 2 * at + 1;
+        if (child >= sim->nevents)
+            break;
+        if (child + 1 < sim->nevents && before(sim->events[child + 1], sim->events[child]))
+            child++;
+        if (!before(sim->events[child], sim->events[at]))
+            break;
+        swap(sim, at, child);
+        at = child;
+    }
+    return event;
+}
+
+static void run_event(struct sim *sim)
+{
+    struct sim_event *event = next_event(sim);
+    sim->now_ms = event->at_ms > sim->now_ms ? event->at_ms : sim->now_ms;
+    const struct sim_worker *worker = event->worker >= 0 ? &sim->workers[event->worker] : NULL;
+    event->fn(sim, event, !worker || (worker->engine && worker->life == event->life));
+    free(event);
+}
+
+/* ---- workers ---- */
+
+static int64_t sim_wall(void *ctx)
+{
+    return ((struct sim *)ctx)->now_ms + INT64_C(1790000000000);
+}
+
+static int64_t sim_mono(void *ctx)
+{
+    return ((struct sim *)ctx)->now_ms * 1000000;
+}
+
+static void sim_fill(void *ctx, void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ((unsigned char *)bytes)[i] = (unsigned char)sim_random(ctx, 256);
+}
+
+static void worker_up(struct sim_worker *worker)
+{
+    struct sim *sim = worker->sim;
+    struct mr_world world = {.clock = {sim_wall, sim_mono, sim},
+        .random = {sim_fill, sim},
+        .broker = sim_broker_ops(worker),
+        .store = sim_store_ops(worker),
+        .caller = sim_caller_ops(worker),
+        .extractor = sim_extractor_ops(worker),
+        .log = &sim->log};
+    worker->draining = false;
+    worker->session++;
+    if (mr_engine_new(&world, sim->config, &sim->prices, &worker->engine, NULL) < 0)
+        abort();
+}
+
+/* kill -9: whatever it knew is gone, its messages come back. */
+static void worker_down(struct sim_worker *worker)
+{
+    worker->engine = mr_engine_free(worker->engine);
+    worker->life++;
+    worker->died_ms = worker->sim->now_ms;
+    sim_broker_cut(worker);
+}
+
+static void revive(struct sim *sim, struct sim_event *event, bool alive)
+{
+    struct sim_worker *worker = event->arg;
+    if (!worker->engine)
+        worker_up(worker);
+}
+
+static void drained(struct sim *sim, struct sim_event *event, bool alive)
+{
+    struct sim_worker *worker = &sim->workers[event->worker];
+    if (!alive)
+        return;
+    if (!mr_engine_idle(worker->engine)) {
+        sim_fail(sim, "a drained worker is not idle after its grace period");
+        return;
+    }
+    worker_down(worker);
+    sim_at(sim, 500, NULL, revive, worker, 0);
+}
+
+/* Something happens to somebody, again and again, while jobs are under way. */
+static void weather(struct sim *sim, struct sim_event *event, bool alive)
+{
+    struct sim_worker *worker = &sim->workers[sim_random(sim, SIM_WORKERS)];
+    if (sim->now_ms > SIM_LIMIT_MS / 4)
+        return; /* the storm is over: what is left must end by itself */
+    sim_at(sim, 1 + (int64_t)sim_random(sim, 2000), NULL, weather, NULL, 0);
+    if (!sim_happens(sim, sim->chaos) || !worker->engine)
+        return;
+    switch (sim_random(sim, 3)) {
+    case 0:
+        sim->crashes++;
+        worker_down(worker);
+        sim_at(sim, 100 + (int64_t)sim_random(sim, 5000), NULL, revive, worker, 0);
+        break;
+    case 1:
+        sim_broker_cut(worker);
+        break;
+    default:
+        if (worker->draining)
+            break;
+        worker->draining = true;
+        mr_engine_drain(worker->engine, 1000);
+        sim_at(sim, 10000, worker, drained, NULL, 0);
+    }
+}
+
+static void tick_all(struct sim *sim)
+{
+    for (int i = 0; i < SIM_WORKERS; i++)
+        if (sim->workers[i].engine && mr_engine_next_tick(sim->workers[i].engine) <= sim->now_ms)
+            mr_engine_tick(sim->workers[i].engine);
+}
+
+/* The next moment anything wants to happen, or false when nothing ever will. */
+static bool step(struct sim *sim)
+{
+    int64_t next = sim->nevents > 0 ? sim->events[0]->at_ms : INT64_MAX;
+    for (int i = 0; i < SIM_WORKERS; i++) {
+        int64_t tick =
+            sim->workers[i].engine ? mr_engine_next_tick(sim->workers[i].engine) : INT64_MAX;
+        next = tick < next ? tick : next;
+    }
+    for (const struct sim_msg *msg = sim->queue; msg; msg = msg->next)
+        next = msg->due_ms < next && msg->due_ms > sim->now_ms ? msg->due_ms : next;
+    if (next == INT64_MAX || next > SIM_LIMIT_MS)
+        return false;
+    sim->now_ms = next > sim->now_ms ? next : sim->now_ms;
+    if (sim->nevents > 0 && sim->events[0]->at_ms <= sim->now_ms)
+        run_event(sim);
+    tick_all(sim);
+    sim_broker_pump(sim);
+    return true;
+}
+
+/* ---- one run ---- */
+
+static const char config_text[] =
+    "providers: ({ name = \"p\"; kind = \"openai\"; base_url = \"http://127.0.0.1:1/v1\"; });\n"
+    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; });\n"
+    "worker: { slots = 16; };\n"
+    "pipelines: ({ name = \"sim\"; version = 1; steps = (\n"
+    "  { name = \"extract\"; kind = \"extract\"; },\n"
+    "  { name = \"left\"; kind = \"chat\"; model = \"m\"; prompt = \"Sum up {{extract.text}}\"; "
+    "after = [\"extract\"]; },\n"
+    "  { name = \"right\"; kind = \"chat\"; model = \"m\"; prompt = \"List {{extract.text}}\"; "
+    "after = [\"extract\"]; on_error = \"skip\"; },\n"
+    "  { name = \"join\"; kind = \"chat\"; model = \"m\"; prompt = \"Join {{left.text}}\"; after = "
+    "[\"left\", \"right\"]; }\n"
+    "); });\n";
+
+static struct mr_config *load_config(void)
+{
+    char path[] = "/tmp/millrace-sim-XXXXXX";
+    int fd = mkstemp(path);
+    struct mr_config *config = NULL;
+    struct mr_err err = {0};
+    if (fd < 0 || write(fd, config_text, strlen(config_text)) != (ssize_t)strlen(config_text) ||
+        mr_config_load(path, &config, &err) < 0)
+        fprintf(stderr, "sim: %s\n", err.msg);
+    unlink(path);
+    close(fd);
+    return config;
+}
+
+static void enqueue(struct sim *sim)
+{
+    struct mr_clock clock = {sim_wall, sim_mono, sim};
+    struct mr_random random = {sim_fill, sim};
+    for (; sim->njobs < SIM_JOBS; sim->njobs++) {
+        struct sim_job *job = &sim->jobs[sim->njobs];
+        char id[MR_UUID_LEN], body[512];
+        job->id = mr_uuid7(&clock, &random);
+        job->worker = -1;
+        job->steps = json_object();
+        mr_uuid_format(&job->id, id);
+        int n = snprintf(body, sizeof(body),
+            "{\"v\":1,\"id\":\"%s\",\"tenant\":\"t\",\"pipeline\":\"sim\",\"priority\":%d,"
+            "\"input\":{\"text\":\"Some text. It goes on.\"}}",
+            id, 1 + (int)sim_random(sim, 10));
+        int copies = sim_happens(sim, sim->chaos)
+                         ? 2
+                         : 1; /* a producer that publishes again after a lost confirm */
+        while (copies-- > 0)
+            sim_broker_put(
+                sim, body, (size_t)n, (enum mr_lane)sim_random(sim, MR_LANE_COUNT), 0, 0, 0);
+    }
+}
+
+/* The promises, judged from the model's own tables. */
+static void judge(struct sim *sim)
+{
+    if (sim->queue)
+        sim_fail(sim, "a message is left in the queue");
+    for (size_t i = 0; i < sim->njobs; i++) {
+        const struct sim_job *job = &sim->jobs[i];
+        if (job->state != SIM_DONE && job->state != SIM_DEAD)
+            sim_fail(sim, "job %zu has not ended (state %d)", i, job->state);
+        if (job->ends != 1)
+            sim_fail(sim, "job %zu has ended %u times", i, job->ends);
+        if (job->state == SIM_DEAD && job->dead_letters == 0)
+            sim_fail(sim, "job %zu is dead without a dead letter", i);
+        if (job->state == SIM_DONE && job->dead_letters > 0)
+            sim_fail(sim, "job %zu is done and has a dead letter", i);
+    }
+    for (const struct sim_call *call = sim->calls; call; call = call->next) {
+        if (call->state == MR_CALL_OPEN)
+            sim_fail(sim, "a call is still open");
+        if (call->requests > 1)
+            sim_fail(sim, "one call was sent %u times", call->requests);
+        if (call->state == MR_CALL_SETTLED && call->cost != call->billed)
+            sim_fail(sim, "settled at %lld, billed %lld", (long long)call->cost,
+                (long long)call->billed);
+        if (call->state == MR_CALL_RELEASED && call->billed != 0)
+            sim_fail(sim, "released, but billed %lld", (long long)call->billed);
+        if (call->cost < call->billed)
+            sim_fail(sim, "a call costs less than its bill");
+    }
+    for (int i = 0; i < SIM_WORKERS; i++)
+        if (sim->workers[i].engine && !mr_engine_idle(sim->workers[i].engine))
+            sim_fail(sim, "worker %d is not idle at the end", i);
+}
+
+static void clean_up(struct sim *sim)
+{
+    for (int i = 0; i < SIM_WORKERS; i++)
+        if (sim->workers[i].engine)
+            worker_down(&sim->workers[i]);
+    while (sim->nevents > 0) {
+        struct sim_event *event = next_event(sim);
+        if (event->worker >= 0)
+            event->fn(sim, event, false);
+        free(event);
+    }
+    free(sim->events);
+    sim_broker_free(sim);
+    for (struct sim_call *call = sim->calls, *next; call; call = next) {
+        next = call->next;
+        free(call);
+    }
+    for (size_t i = 0; i < sim->njobs; i++)
+        json_decref(sim->jobs[i].steps);
+}
+
+static bool run(uint64_t seed, unsigned chaos, struct mr_config *config)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+    sim->seed = sim->rng = seed;
+    sim->chaos = chaos;
+    sim->config = config;
+    sim->price = (struct mr_price){.provider = "p",
+        .model = "m-1",
+        .input = 2,
+        .cached = 1,
+        .cache_write = 2,
+        .cache_write_1h = 2,
+        .output = 10};
+    sim->prices = (struct mr_prices){.items = &sim->price, .count = 1, .ceiling = sim->price};
+    sim->log = (struct mr_log){
+        .fd = 2, .level = getenv("SIM_LOG") ? MR_DEBUG : MR_ERROR + 1, .program = "sim"};
+    for (int i = 0; i < SIM_WORKERS; i++) {
+        sim->workers[i].sim = sim;
+        sim->workers[i].index = i;
+        worker_up(&sim->workers[i]);
+    }
+    enqueue(sim);
+    sim_at(sim, 1, NULL, weather, NULL, 0);
+    sim_broker_pump(sim);
+    while (!*sim->failure && step(sim))
+        ;
+    if (!*sim->failure)
+        judge(sim);
+    bool ok = !*sim->failure;
+    if (!ok)
+        printf("# seed %llu at %lld ms: %s\n", (unsigned long long)seed, (long long)sim->now_ms,
+            sim->failure);
+    clean_up(sim);
+    free(sim);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = 1, runs = 100;
+    for (int c; (c = getopt(argc, argv, "s:n:")) != -1;) {
+        if (c == 's')
+            seed = strtoull(optarg, NULL, 10);
+        else if (c == 'n')
+            runs = strtoull(optarg, NULL, 10);
+        else
+            return 2;
+    }
+    struct mr_config *config = load_config();
+    if (!config)
+        return 1;
+    static const struct {
+        const char *name;
+        unsigned per_mille;
+    } weathers[] = {
+        {"fair weather", 0}, {"some trouble", 50}, {"a storm", 300}, {"everything breaks", 700}};
+    size_t count = sizeof(weathers) / sizeof(weathers[0]), failed = 0;
+    printf("1..%zu\n", count);
+    for (size_t i = 0; i < count; i++) {
+        bool ok = true;
+        for (uint64_t n = 0; n < runs && ok; n++)
+            ok = run(seed + n, weathers[i].per_mille, config);
+        failed += !ok;
+        printf("%s %zu - %s, %llu seeds from %llu\n", ok ? "ok" : "not ok", i + 1, weathers[i].name,
+            (unsigned long long)runs, (unsigned long long)seed);
+    }
+    mr_config_unref(config);
+    return failed > 0;
+}
