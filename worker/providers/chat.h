@@ -12,6 +12,7 @@ struct mr_chat_message {
     enum mr_chat_role role;
     char *text; /* owned UTF-8 */
     size_t len;
+    size_t data_at, data_len; /* the document inside text, without the fence around it */
 };
 
 #define MR_CHAT_MESSAGES_MAX 16

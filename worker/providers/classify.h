@@ -1,0 +1,20 @@
+/* The one function that says what kind of failure a reply is (DESIGN.md section 6). Pure. */
+#pragma once
+
+#include "worker/engine/world.h"
+
+/* What is known of a failed call. Strings are borrowed; NULL = the provider did not say. */
+struct mr_fault {
+    enum mr_transport transport;
+    int status;          /* HTTP; 0 = none */
+    const char *type;    /* error.type */
+    const char *code;    /* error.code as text, also when it came as a number */
+    const char *detail;  /* error.details.error_code */
+    const char *message; /* the provider's words */
+    bool page;           /* the body is a proxy's HTML page */
+    bool unreadable;     /* a success whose body is not what the API promises */
+    int should_retry;    /* x-should-retry: 1, 0, -1 = none */
+};
+
+/* Never MR_CLASS_NONE: call it only for a failure. LOCAL failures bring their own class. */
+enum mr_class mr_classify(const struct mr_fault *fault);
