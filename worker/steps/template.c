@@ -110,7 +110,7 @@ static int parse_ref(const char *s, size_t n, struct mr_prompt_ref *ret, struct 
     if (name_len == 0 || name_len > MR_PROMPT_REF_MAX)
         return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "a reference {{...}} is %s",
             name_len == 0 ? "empty" : "too long");
-    *ret = (struct ref){.limit = limit};
+    *ret = (struct mr_prompt_ref){.limit = limit};
     memcpy(ret->name, s, name_len);
     return 0;
 }
