@@ -1,0 +1,281 @@
+#include "worker/io/caller_easy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define RETRY_AFTER_MAX_MS (366 * INT64_C(86400000))
+#define RECEIVE_BUFFER 8192 /* bytes a transfer in flight; answers are a few KiB */
+
+/* ---- callbacks ---- */
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct mr_call *call = ctx;
+    if (mr_buf_put(&call->reply.body, bytes, size * n) == 0)
+        return size * n;
+    call->too_large = true;
+    return CURL_WRITEFUNC_ERROR;
+}
+
+/* If "name: value" is the named header, copies its value as far as it is printable ASCII. */
+static bool take_header(
+    const char *line, size_t n, const char *name, char *value, size_t value_size)
+{
+    size_t len = strlen(name);
+    if (n <= len || line[len] != ':' || strncasecmp(line, name, len) != 0)
+        return false;
+    const char *at = line + len + 1, *end = line + n;
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    size_t used = 0;
+    while (at < end && used + 1 < value_size && *at >= 0x20 && *at < 0x7f)
+        value[used++] = *at++;
+    while (used > 0 && value[used - 1] == ' ')
+        used--;
+    value[used] = '\0';
+    return true;
+}
+
+static void reset_headers(struct mr_reply *reply)
+{
+    reply->retry_after_ms = -1;
+    reply->should_retry = -1;
+    reply->request_id[0] = '\0';
+    reply->content_type[0] = '\0';
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *ctx)
+{
+    struct mr_call *call = ctx;
+    struct mr_reply *reply = &call->reply;
+    n *= size;
+    char value[130];
+    if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
+        reset_headers(reply); /* what came before belonged to a 1xx */
+        call->retry_after_ms_seen = false;
+    } else if (take_header(line, n, "content-type", value, sizeof(reply->content_type))) {
+        memcpy(reply->content_type, value, sizeof(reply->content_type));
+    } else if (take_header(line, n, "x-request-id", value, sizeof(reply->request_id)) ||
+               take_header(line, n, "request-id", value, sizeof(reply->request_id))) {
+        memcpy(reply->request_id, value, sizeof(reply->request_id));
+    } else if (take_header(line, n, "retry-after-ms", value, sizeof(value))) {
+        int64_t ms = mr_retry_after_parse(value, 1, 0);
+        if (ms >= 0) {
+            reply->retry_after_ms = ms;
+            call->retry_after_ms_seen = true;
+        }
+    } else if (take_header(line, n, "retry-after", value, sizeof(value))) {
+        if (!call->retry_after_ms_seen)
+            reply->retry_after_ms = mr_retry_after_parse(value, 1000, mr_wall_ms(call->clock));
+    } else if (take_header(line, n, "x-should-retry", value, sizeof(value))) {
+        if (strcasecmp(value, "true") == 0)
+            reply->should_retry = 1;
+        else if (strcasecmp(value, "false") == 0)
+            reply->should_retry = 0;
+    }
+    return n;
+}
+
+/* A connection is ready and the request comes next. The second time for one call, curl means to
+ * repeat it: only if nothing was sent. */
+static int on_request(void *ctx, char *primary, char *local, int primary_port, int local_port)
+{
+    (void)primary, (void)local, (void)primary_port, (void)local_port;
+    struct mr_call *call = ctx;
+    long sent = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (call->reached && sent > 0) {
+        call->doubled = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    call->reached = true;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* ---- setting up ---- */
+
+CURL *mr_call_easy_new(void)
+{
+    CURL *easy = curl_easy_init();
+    if (!easy)
+        return NULL;
+    CURLcode rc = CURLE_OK;
+    rc |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    rc |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    rc |= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    rc |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    rc |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    rc |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    rc |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    rc |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    rc |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
+    rc |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)MR_CALLER_IDLE_S);
+    rc |= curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)MR_CALLER_LIFETIME_S);
+    rc |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+    rc |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "millrace/" MR_VERSION);
+    rc |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    rc |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    rc |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    rc |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    if (rc != CURLE_OK) {
+        curl_easy_cleanup(easy);
+        return NULL;
+    }
+    return easy;
+}
+
+static int add_header(struct mr_call *call, const char *line)
+{
+    for (const char *p = line; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            snprintf(call->reply.detail, sizeof(call->reply.detail),
+                "a request header holds a control character");
+            return -EINVAL;
+        }
+    struct curl_slist *grown = curl_slist_append(call->headers, line);
+    if (!grown)
+        return -ENOMEM;
+    call->headers = grown;
+    return 0;
+}
+
+static int add_key(struct mr_call *call)
+{
+    const struct mr_request *request = call->request;
+    if (request->auth == MR_AUTH_NONE || !request->provider->key)
+        return 0;
+    struct mr_buf line MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(128 << 10);
+    int rc = mr_buf_puts(
+        &line, request->auth == MR_AUTH_BEARER ? "Authorization: Bearer " : "x-api-key: ");
+    if (rc == 0)
+        rc = mr_buf_puts(&line, mr_secret_reveal(request->provider->key));
+    if (rc == 0)
+        rc = add_header(call, line.data);
+    if (line.data)
+        explicit_bzero(line.data, line.cap);
+    return rc;
+}
+
+static int add_headers(struct mr_call *call)
+{
+    int rc = add_header(call, "Content-Type: application/json");
+    if (rc == 0)
+        rc = add_header(call, "Accept: application/json");
+    if (rc == 0)
+        rc = add_header(call, "Expect:"); /* no 100-continue round trip for large bodies */
+    for (size_t i = 0; rc == 0 && i < 8 && call->request->headers[i]; i++)
+        rc = add_header(call, call->request->headers[i]);
+    return rc == 0 ? add_key(call) : rc;
+}
+
+int mr_call_prepare(struct mr_call *call)
+{
+    const struct mr_request *request = call->request;
+    const struct mr_provider *provider = request->provider;
+    CURL *easy = call->easy;
+    int bad = add_headers(call);
+    if (bad)
+        return bad;
+    CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+    rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data ? request->body.data : "");
+    rc |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
+    rc |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    rc |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)provider->connect_timeout_ms);
+    rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_words);
+    rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    rc |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    rc |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    rc |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    if (provider->ca_file) {
+        call->tainted = true; /* the system's CAs cannot be put back */
+        rc |= curl_easy_setopt(easy, CURLOPT_CAINFO, provider->ca_file);
+        rc |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    return rc == CURLE_OK ? 0 : -ENOMEM;
+}
+
+/* ---- reading the end ---- */
+
+static bool body_sent(struct mr_call *call)
+{
+    curl_off_t uploaded = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    return call->doubled || (call->reached && uploaded > 0); /* else of the handle's last call */
+}
+
+static void describe(struct mr_call *call, CURLcode code)
+{
+    const char *words = call->curl_words[0] ? call->curl_words : curl_easy_strerror(code);
+    if (call->doubled)
+        words = "the provider closed the connection without an answer";
+    else if (call->too_large)
+        words = "the answer is larger than 16 MiB";
+    snprintf(call->reply.detail, sizeof(call->reply.detail), "%s", words);
+}
+
+void mr_call_finish(struct mr_call *call, CURLcode code)
+{
+    struct mr_reply *reply = &call->reply;
+    long status = 0;
+    curl_off_t total_us = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &total_us);
+    reply->status = (int)status;
+    reply->latency_ms = total_us / 1000;
+    if (code == CURLE_OK && status >= 200) {
+        reply->transport = MR_TRANSPORT_OK;
+        return;
+    }
+    describe(call, code);
+    reply->transport = body_sent(call) ? MR_TRANSPORT_AMBIGUOUS : MR_TRANSPORT_NOT_SENT;
+}
+
+void mr_call_give_up(struct mr_call *call)
+{
+    bool sent = body_sent(call);
+    call->reply.transport = sent ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_NOT_SENT;
+    call->reply.latency_ms = (int64_t)((uv_hrtime() - call->started_ns) / 1000000);
+    snprintf(call->reply.detail, sizeof(call->reply.detail), "given up %s",
+        sent ? "while waiting for the answer" : "before it was sent");
+}
+
+void mr_call_wipe(struct mr_call *call)
+{
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
+    for (struct curl_slist *item = call->headers; item; item = item->next)
+        explicit_bzero(item->data, strlen(item->data));
+    curl_slist_free_all(call->headers);
+    call->headers = NULL;
+}
+
+int64_t mr_retry_after_parse(const char *value, int64_t scale_ms, int64_t wall_ms)
+{
+    int64_t ms = 0, unit = scale_ms;
+    const char *p = value;
+    if (*p < '0' || *p > '9') {
+        time_t at = curl_getdate(value, NULL);
+        if (at < 0)
+            return -1;
+        int64_t wait = (int64_t)at * 1000 - wall_ms;
+        return wait < 0 ? 0 : wait > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : wait;
+    }
+    for (; *p >= '0' && *p <= '9' && ms <= RETRY_AFTER_MAX_MS; p++)
+        ms = ms * 10 + (*p - '0') * scale_ms;
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9'; p++) {
+            unit /= 10;
+            ms += (*p - '0') * unit;
+        }
+    if (ms > RETRY_AFTER_MAX_MS)
+        return RETRY_AFTER_MAX_MS;
+    return *p == '\0' ? ms : -1;
+}

@@ -1,0 +1,49 @@
+/* One HTTP call: how its curl handle is set up and how its end is read. Used by caller.c alone. */
+#pragma once
+
+#include "worker/io/caller.h"
+
+#include <curl/curl.h>
+
+struct mr_call {
+    struct mr_caller *caller;
+    struct mr_call *next, *prev;
+    void *token;
+    const struct mr_request *request; /* borrowed until the report */
+    struct mr_reply reply;
+    uint64_t started_ns;
+    const struct mr_clock *clock; /* borrowed from the caller */
+    /* HTTP */
+    CURL *easy;
+    struct curl_slist *headers; /* holds the key: wiped by mr_call_wipe */
+    char curl_words[CURL_ERROR_SIZE];
+    bool reached;   /* a connection was ready and the request was begun */
+    bool too_large; /* the answer exceeded MR_REPLY_MAX */
+    bool doubled;   /* curl wanted to send the request a second time */
+    bool retry_after_ms_seen;
+    bool tainted; /* the handle carries options that cannot be undone */
+    /* local */
+    uv_work_t work;
+    uint64_t computed_ns;
+    int local_rc;
+};
+
+/* A handle with everything set that is the same for all calls. NULL: no memory. */
+CURL *mr_call_easy_new(void);
+
+/* Sets what is this call's own: url, body, headers with the key, timeouts, CA. 0 or negative;
+ * reply.detail may say why. */
+int mr_call_prepare(struct mr_call *call) MR_CHECK;
+
+/* Fills call->reply from the ended transfer. */
+void mr_call_finish(struct mr_call *call, CURLcode code);
+
+/* Fills call->reply of a transfer that was taken out unfinished. */
+void mr_call_give_up(struct mr_call *call);
+
+/* Detaches the handle from the call and wipes the headers. */
+void mr_call_wipe(struct mr_call *call);
+
+/* "2", "1.5" in units of scale_ms, cut to whole milliseconds; or an HTTP date, as the wait from
+ * wall_ms on (0 if past). -1 when it is neither. */
+int64_t mr_retry_after_parse(const char *value, int64_t scale_ms, int64_t wall_ms);
