@@ -11,7 +11,13 @@
 #define MR_ENVELOPE_VERSION 1
 #define MR_ENVELOPE_MAX_DEPTH 8 /* levels of JSON nesting, the envelope's own object included */
 #define MR_ENVELOPE_DEFAULT_PRIORITY 5
-#define MR_METADATA_MAX 64 /* entries */
+#define MR_METADATA_MAX 64         /* entries */
+#define MR_METADATA_KEY_MAX 64     /* characters */
+#define MR_METADATA_VALUE_MAX 4096 /* characters of a string */
+#define MR_IDEMPOTENCY_KEY_MAX 255 /* characters */
+#define MR_INPUT_NAME_MAX 255      /* characters */
+#define MR_MEDIA_TYPE_MAX 255      /* bytes */
+#define MR_URL_MAX 2048            /* bytes */
 
 enum mr_lane { MR_LANE_HIGH, MR_LANE_NORMAL, MR_LANE_LOW, MR_LANE_COUNT };
 
@@ -32,7 +38,7 @@ struct mr_envelope {
     int priority;          /* 1-10 */
     int64_t created_ms;    /* wall ms; 0 when absent */
     int64_t deadline_ms;   /* wall ms; 0 = none */
-    char *idempotency_key; /* NULL = none; at most 255 bytes */
+    char *idempotency_key; /* NULL = none; 1 to 255 characters */
     json_t *metadata;      /* object of strings, numbers and booleans; never NULL */
     bool watch;            /* somebody waits: publish an event per finished step too */
     enum mr_input_kind input_kind;
@@ -42,10 +48,11 @@ struct mr_envelope {
     char *input_media_type; /* as declared, or NULL */
 };
 
-/* Parses and checks everything the schema says. Every error names the field. On error *ret is
- * untouched, but when the body is JSON with a readable id, *ret_id is set (else it is
- * mr_uuid_of_bytes of the body), and tenant and pipeline names that are valid are copied for the
- * dead letter. 0 or -EINVAL / -ENOMEM. */
+/* Parses and checks everything the schema says (a body that holds a later version is refused with
+ * the version this build understands). Every error names the field. On error *ret is untouched.
+ * Whatever the result, ret_salvage (may be NULL) gets what a dead letter needs: the id when the
+ * body is JSON with a readable one, else mr_uuid_of_bytes of the body; tenant and pipeline when
+ * they are valid names, else "". 0 or -EINVAL / -ENOMEM. */
 struct mr_envelope_salvage {
     struct mr_uuid id;
     char tenant[MR_NAME_MAX + 1];

@@ -157,6 +157,39 @@ int mr_json_dump(const json_t *value, struct mr_buf *buf)
     return dump.r < 0 ? dump.r : -ENOMEM;
 }
 
+static int put_escaped(struct mr_buf *buf, unsigned char c)
+{
+    if (c == '"' || c == '\\')
+        return mr_buf_put(buf, (char[]){'\\', (char)c}, 2);
+    if (c == '\n')
+        return mr_buf_put(buf, "\\n", 2);
+    return mr_buf_printf(buf, "\\u%04x", (unsigned)c);
+}
+
+int mr_json_put_string(struct mr_buf *buf, const char *bytes, size_t n)
+{
+    size_t start = buf->len, plain = 0;
+    int r = mr_buf_putc(buf, '"');
+    for (size_t i = 0; i < n && r == 0; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        r = mr_buf_put(buf, bytes + plain, i - plain);
+        if (r == 0)
+            r = put_escaped(buf, c);
+        plain = i + 1;
+    }
+    if (r == 0)
+        r = mr_buf_put(buf, bytes + plain, n - plain);
+    if (r == 0)
+        r = mr_buf_putc(buf, '"');
+    if (r < 0 && buf->data) {
+        buf->len = start;
+        buf->data[start] = '\0';
+    }
+    return r;
+}
+
 void mr_json_decrefp(json_t **value)
 {
     json_decref(*value);

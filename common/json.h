@@ -15,6 +15,9 @@ int mr_json_parse(
 /* Compact dump appended to buf. 0, -EMSGSIZE, -ENOMEM. */
 int mr_json_dump(const json_t *value, struct mr_buf *buf) MR_CHECK;
 
+/* Appends n bytes of valid UTF-8 as a JSON string, quotes included. 0, -EMSGSIZE, -ENOMEM. */
+int mr_json_put_string(struct mr_buf *buf, const char *bytes, size_t n) MR_CHECK;
+
 /* For MR_CLEANUP on a local json_t *. */
 void mr_json_decrefp(json_t **value);
 
