@@ -1,0 +1,105 @@
+/* The loaded snapshot: references, look-ups, keys, what a reload may change. */
+#include "common/config_row.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void free_pipeline(struct mr_pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->nsteps; i++) {
+        mr_rows_clear(mr_config_step_rows(), &pipeline->steps[i]);
+        free(pipeline->steps[i].schema_text);
+        mr_schema_free(pipeline->steps[i].schema);
+    }
+    mr_rows_clear(mr_config_pipeline_rows(), pipeline);
+}
+
+static void free_config(struct mr_config *config)
+{
+    for (size_t i = 0; i < config->npipelines; i++)
+        free_pipeline(&config->pipelines[i]);
+    for (size_t i = 0; i < config->nmodels; i++) {
+        json_decref(config->models[i].params);
+        mr_rows_clear(mr_config_model_rows(), &config->models[i]);
+    }
+    for (size_t i = 0; i < config->nproviders; i++) {
+        mr_secret_free(config->providers[i].key);
+        mr_rows_clear(mr_config_provider_rows(), &config->providers[i]);
+    }
+    mr_rows_clear(mr_config_scalars(), config);
+    free(config->pipelines);
+    free(config->models);
+    free(config->providers);
+    free(config);
+}
+
+struct mr_config *mr_config_ref(struct mr_config *config)
+{
+    assert(config->refs > 0);
+    config->refs++;
+    return config;
+}
+
+struct mr_config *mr_config_unref(struct mr_config *config)
+{
+    if (config) {
+        assert(config->refs > 0);
+        if (--config->refs == 0)
+            free_config(config);
+    }
+    return NULL;
+}
+
+int mr_config_load_keys(struct mr_config *config, struct mr_err *err)
+{
+    for (size_t i = 0; i < config->nproviders; i++) {
+        struct mr_provider *provider = &config->providers[i];
+        if (provider->key)
+            continue;
+        int rc = mr_secret_load(provider->key_file, provider->key_env, &provider->key, err);
+        if (rc < 0)
+            return mr_err_prefix(err, rc, "key of provider '%s'", provider->name);
+    }
+    return 0;
+}
+
+int mr_config_reload_check(
+    const struct mr_config *running, const struct mr_config *next, struct mr_err *err)
+{
+    struct mr_rows rows = mr_config_scalars();
+    char keys[MR_ERR_MAX] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct mr_row *row = &rows.items[i];
+        if (row->reloadable || mr_row_equal(row, running, next) || n >= sizeof(keys))
+            continue;
+        n += (size_t)snprintf(
+            keys + n, sizeof(keys) - n, "%s%s.%s", n ? ", " : "", row->section, row->key);
+    }
+    return n ? mr_err_set(err, 1, MR_CLASS_INVALID, "%s", keys) : 0;
+}
+
+const struct mr_model *mr_config_model(const struct mr_config *config, const char *alias)
+{
+    for (size_t i = 0; i < config->nmodels; i++)
+        if (strcmp(config->models[i].alias, alias) == 0)
+            return &config->models[i];
+    return NULL;
+}
+
+const struct mr_pipeline *mr_config_pipeline(
+    const struct mr_config *config, const char *name, int version)
+{
+    const struct mr_pipeline *best = NULL;
+
+    for (size_t i = 0; i < config->npipelines; i++) {
+        const struct mr_pipeline *p = &config->pipelines[i];
+        if (strcmp(p->name, name) != 0 || (version != 0 && p->version != version))
+            continue;
+        if (!best || p->version > best->version)
+            best = p;
+    }
+    return best;
+}

@@ -1,0 +1,97 @@
+/* A configuration file as libconfig reads it, and errors that say where. */
+#include "common/buf.h"
+#include "common/config_row.h"
+#include "common/embed.h"
+#include "common/json.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mr_config_source_deinit(struct mr_config_source *source)
+{
+    config_destroy(&source->tree);
+    free(source->dir);
+}
+
+static int read_text(
+    struct mr_buf *text, const char *path, const char *embedded, struct mr_err *err)
+{
+    if (!path) {
+        const struct mr_embedded *file = mr_embedded_find(embedded);
+        if (!file)
+            return mr_err_set(
+                err, -ENOENT, MR_CLASS_INTERNAL, "%s is not part of this build", embedded);
+        if (mr_buf_put(text, file->text, file->len) < 0)
+            return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+        return 0;
+    }
+    int rc = mr_buf_read_file(text, path, err);
+    if (rc < 0)
+        return rc;
+    if (text->len > 0 &&
+        (memchr(text->data, '\0', text->len) || !mr_utf8_valid(text->data, text->len)))
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "%s: is not UTF-8 text", path);
+    return 0;
+}
+
+/* Everything relative in the file starts from its own folder. */
+static int set_dir(struct mr_config_source *source, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 1;
+
+    source->dir = slash ? strndup(n ? path : "/", n ? n : 1) : strdup(".");
+    if (!source->dir)
+        return -ENOMEM;
+    config_set_include_dir(&source->tree, source->dir);
+    return 0;
+}
+
+int mr_config_source_open(
+    struct mr_config_source *ret, const char *path, const char *embedded, struct mr_err *err)
+{
+    MR_CLEANUP(mr_buf_deinit) struct mr_buf text = MR_BUF_INIT(MR_CONFIG_FILE_MAX);
+    struct mr_config_source source = {.file = path ? path : embedded};
+
+    int rc = read_text(&text, path, embedded, err);
+    if (rc < 0)
+        return rc;
+    config_init(&source.tree);
+    if (path && set_dir(&source, path) < 0) {
+        mr_config_source_deinit(&source);
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    }
+    if (!config_read_string(&source.tree, text.data ? text.data : "")) {
+        const char *file = config_error_file(&source.tree);
+        mr_err_set(err, 0, MR_CLASS_INVALID, "%s:%d: %s", file ? file : source.file,
+            config_error_line(&source.tree), config_error_text(&source.tree));
+        mr_config_source_deinit(&source);
+        return -EINVAL;
+    }
+    *ret = source;
+    return 0;
+}
+
+int mr_config_locate(const struct mr_config_source *source, const config_setting_t *setting,
+    struct mr_err *err, int code)
+{
+    const char *file = config_setting_source_file(setting);
+
+    return mr_err_prefix(err, code, "%s:%u", file ? file : source->file,
+        (unsigned)config_setting_source_line(setting));
+}
+
+int mr_config_fail(const struct mr_config_source *source, const config_setting_t *setting,
+    struct mr_err *err, int code, const char *fmt, ...)
+{
+    char text[MR_ERR_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    mr_err_set(err, code, MR_CLASS_INVALID, "%s", text);
+    return mr_config_locate(source, setting, err, code);
+}
