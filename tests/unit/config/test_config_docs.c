@@ -62,8 +62,8 @@ static void printed_configuration_loads_again(void)
     CHECK(strstr(first, "t = 0.1; "));
     const struct mr_pipeline *p = mr_config_pipeline(b, "p", 0);
     CHECK_STR(p->steps[0].prompt, "a\tb\nc \"d\" {{input.text}} é");
-    CHECK(json_equal(p->steps[0].model->params,
-        mr_config_pipeline(a, "p", 0)->steps[0].model->params));
+    CHECK(json_equal(
+        p->steps[0].model->params, mr_config_pipeline(a, "p", 0)->steps[0].model->params));
     free(first);
     free(second);
     mr_config_unref(a);

@@ -34,8 +34,8 @@ static void own_items_add_and_replace(void)
 
 static void steps_are_sorted(void)
 {
-    struct mr_config *c = load_text(PIPELINE(CHAT("last", "after = [\"b\", \"a\"];") "," CHAT(
-        "a", "after = [];") "," CHAT("b", "")));
+    struct mr_config *c = load_text(PIPELINE(
+        CHAT("last", "after = [\"b\", \"a\"];") "," CHAT("a", "after = [];") "," CHAT("b", "")));
     const struct mr_pipeline *p = mr_config_pipeline(c, "p", 0);
 
     CHECK_STR(p->steps[0].name, "a");
@@ -73,7 +73,7 @@ static void pipelines_are_checked(void)
     refuse_text("pipelines: ({ name = \"p\"; });", "'steps' is missing");
     refuse_text(
         "pipelines: ({ name = \"p\"; steps = (" CHAT("a", "") "); },\n{ name = \"p\"; version = 1; "
-                                                             "steps = (" CHAT("a", "") "); });",
+                                                              "steps = (" CHAT("a", "") "); });",
         "t.cfg:2: pipelines 'p' is there twice, first in line 1");
 }
 

@@ -178,8 +178,8 @@ static void unwise_things_are_warned_of(void)
     CHECK_INT(warnings(""), 0);
     CHECK_INT(warnings("broker: { hosts = [\"mq.example\"]; password_env = \"PW\"; };"), 1);
     CHECK_INT(warnings("broker: { hosts = [\"mq.example\"]; };"), 2);
-    CHECK_INT(warnings("broker: { hosts = [\"mq.example\"]; tls = true; password_env = \"P\"; };"),
-        0);
+    CHECK_INT(
+        warnings("broker: { hosts = [\"mq.example\"]; tls = true; password_env = \"P\"; };"), 0);
     CHECK_INT(warnings("database: { hosts = [\"db.example\"]; };"), 0);
     CHECK_INT(warnings("database: { hosts = [\"db.example\"]; sslmode = \"require\"; };"), 1);
     CHECK_INT(warnings("providers: ({ name = \"o\"; kind = \"openai\"; });"), 1);
