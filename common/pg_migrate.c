@@ -9,7 +9,8 @@
 /* "millrace" in one advisory lock key: inits wait for each other. */
 #define LOCK "7883955465527093605"
 
-static const char prepare[] = "create schema if not exists millrace;"
+static const char prepare[] = "set client_min_messages = warning;"
+                              "create schema if not exists millrace;"
                               "set search_path = millrace, pg_temp; set lock_timeout = '60s';"
                               "create table if not exists migrations (version int primary key,"
                               " name text not null, applied_at timestamptz not null default now())";

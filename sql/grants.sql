@@ -18,3 +18,4 @@ grant execute on function worker_start(text, text, int, text, text) to millrace_
 grant execute on function worker_resume(bigint) to millrace_worker;
 grant execute on function worker_heartbeat(bigint) to millrace_worker;
 grant execute on function worker_stop(bigint) to millrace_worker;
+grant execute on function claim, settle, commit_jobs, reject to millrace_worker;

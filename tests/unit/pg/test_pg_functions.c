@@ -1,0 +1,303 @@
+/* The set functions' rules, one by one. Jobs and calls are numbers: t.id makes uuids of them. */
+#include "tests/unit/pg/pgtest.h"
+
+#define ROWS(...) pgtest_rows(conn, __VA_ARGS__)
+
+static PGconn *open_with_workers(void)
+{
+    PGconn *conn = pgtest_open();
+    pgtest_shorthands(conn);
+    CHECK_STR(ROWS("select t.worker('one'), t.worker('two'), t.worker('three')"), "1|2|3");
+    /* Only one session here: let nobody look alive by its lock. */
+    ROWS("select pg_advisory_unlock_all()");
+    return conn;
+}
+
+/* Makes a worker look dead: an old heartbeat, and a judge whose own session is older still. */
+static void let_die(PGconn *conn, int worker)
+{
+    ROWS("update workers set heartbeat_at = now() - interval '1 hour' where id = %d", worker);
+    ROWS("update workers set session_at = now() - interval '1 hour'");
+}
+
+static void test_whole_life(void)
+{
+    PGconn *conn = open_with_workers();
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "run/1/0/0");
+    CHECK_STR(ROWS("select t.known(1, 1)"), "-");
+    CHECK_STR(ROWS("select t.commit(1, 1, 2, step => 'extract', call => 10)"), "ok");
+    CHECK_STR(ROWS("select t.calls(1)"), "summarize:open:0");
+    ROWS("select t.settle(10)");
+    CHECK_STR(
+        ROWS("select t.commit(1, 1, 2, step => 'summarize', call => 11, call_step => 'entities')"),
+        "ok");
+    CHECK_STR(ROWS("select held_usd, cost_usd, step, state, attempts from job_overview"),
+        "0.000000000500|0.000000000300|entities|running|2");
+    CHECK_STR(ROWS("select step, state, cost_usd from job_steps order by step"),
+        "entities|running|0.000000000000\nsummarize|done|0.000000000300\nextract|done|0."
+        "000000000000");
+    ROWS("select t.settle(11)");
+    CHECK_STR(ROWS("select t.commit(1, 1, 2, 'done', step => 'entities')"), "ok");
+    CHECK_STR(ROWS("select t.job(1), t.calls(1)"),
+        "done/2/0/0|summarize:settled:300,entities:settled:300");
+    CHECK_STR(ROWS("select step, output, cost_usd from results order by step"),
+        "entities|{\"text\": \"x\"}|0.000000000300\nextract|{\"text\": \"x\"}|0.000000000000\n"
+        "summarize|{\"text\": \"x\"}|0.000000000300");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "done/-/-/-");
+    CHECK_STR(ROWS("select tenant, jobs, calls, input_tokens, cost_usd from cost_by_tenant_day"),
+        "acme|1|2|20|0.000000000600");
+    PQfinish(conn);
+}
+
+static void test_saying_it_again(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "run/2/0/0"); /* the answer was lost: no crash */
+    for (int i = 0; i < 2; i++)
+        CHECK_STR(ROWS("select t.commit(1, 1, 2, step => 'extract', call => 10)"), "ok");
+    ROWS("select cancel(t.id(1))");
+    /* What was written is not refused now. */
+    CHECK_STR(ROWS("select t.commit(1, 1, 2, step => 'extract', call => 10)"), "ok");
+    for (int i = 0; i < 2; i++) {
+        ROWS("select t.settle(10)");
+        CHECK_STR(ROWS("select t.commit(1, 1, 2, 'waiting', step => 'summarize')"), "ok");
+    }
+    CHECK_STR(ROWS("select t.job(1)"), "waiting/2/0/0");
+    CHECK_STR(ROWS("select t.claim(1, 2)"), "run/1/0/0");
+    for (int i = 0; i < 2; i++)
+        CHECK_STR(
+            ROWS("select t.commit(1, 2, 1, 'dead', step => 'extract', state => 'failed')"), "ok");
+    CHECK_STR(ROWS("select t.commit(1, 2, 1, 'done')"), "stale");
+    CHECK_STR(ROWS("select t.commit(2, 2, 1, 'dead')"), "stale");
+    CHECK_STR(ROWS("select count(*) from calls"), "1");
+    CHECK_STR(ROWS("select count(*) from steps"), "3");
+    PQfinish(conn);
+}
+
+static void test_fencing(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/0"); /* no open calls: taken over */
+    CHECK_STR(ROWS("select t.commit(1, 1, 1, step => 'extract', call => 10)"), "stale");
+    CHECK_STR(ROWS("select t.commit(1, 1, 1, 'done')"), "stale");
+    CHECK_STR(ROWS("select t.commit(2, 9, 1)"), "stale"); /* no such job */
+    CHECK_STR(ROWS("select (select count(*) from steps), (select count(*) from calls)"), "0|0");
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "run/3/2/0");
+    CHECK_STR(ROWS("select t.commit(1, 1, 3, step => 'extract')"), "ok");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/4/1/0"); /* a finished step ends the row */
+    PQfinish(conn);
+}
+
+static void test_busy_until_dead(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, call => 10)");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-");
+    CHECK_STR(ROWS("select t.job(1)"), "running/1/0/0");
+    PGconn *other = pgtest_connect("millrace_worker");
+    pgtest_rows(other, "select worker_resume(1), worker_heartbeat(1)");
+    let_die(conn, 1);
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* the lock is held */
+    pgtest_rows(other, "select pg_advisory_unlock_all()");
+    ROWS("update workers set session_at = now() where id = 2");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* the judge was away himself */
+    let_die(conn, 1);
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/500");
+    CHECK_STR(ROWS("select t.calls(1)"), "summarize:ambiguous:500");
+    CHECK_STR(ROWS("select t.known(2, 1)"), "{\"summarize\": {\"attempts\": 1}}");
+    CHECK_STR(ROWS("select ambiguous_usd from job_overview"), "0.000000000500");
+    /* The late answer counts once, and only as money. */
+    ROWS("select t.settle(10, 200)");
+    ROWS("select t.settle(10, 400)");
+    ROWS("select t.settle(10, 400, 'ambiguous')");
+    CHECK_STR(ROWS("select t.calls(1), t.job(1)"), "summarize:settled:200|running/3/1/0");
+    PQfinish(other);
+    PQfinish(conn);
+}
+
+static void test_expired_call_protects_nothing(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, call => 10, timeout_ms => -1000)");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/500");
+    ROWS("select t.commit(2, 1, 2, call => 11)");
+    ROWS("select worker_stop(2)"); /* a clean end */
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "run/3/2/1000");
+    PQfinish(conn);
+}
+
+static void test_locked_rows_are_busy(void)
+{
+    PGconn *conn = open_with_workers();
+    PGconn *other = pgtest_connect("");
+    ROWS("select t.claim(1, 1), t.commit(1, 1, 1, call => 10), t.claim(1, 2)");
+    let_die(conn, 1);
+    pgtest_rows(other, "begin; select from jobs where id = t.id(2) for update;"
+                       "select from calls where id = t.id(10) for update");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-");
+    CHECK_STR(ROWS("select t.claim(2, 2)"), "busy/-/-/-");
+    CHECK_STR(ROWS("select t.job(1), t.job(2), t.calls(1)"),
+        "running/1/0/0|running/1/0/0|summarize:open:0");
+    pgtest_rows(other, "rollback");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/500");
+    PQfinish(other);
+    PQfinish(conn);
+}
+
+static void test_duplicates(void)
+{
+    PGconn *conn = open_with_workers();
+    CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "run/1/0/0");
+    CHECK_STR(ROWS("select t.claim(2, 2, 'k')"), "duplicate/-/-/-");
+    CHECK_STR(ROWS("select t.claim(2, 2, 'k')"), "duplicate/-/-/-");
+    CHECK_STR(ROWS("select t.claim(1, 3, 'k', tenant => 'other')"), "run/1/0/0");
+    CHECK_STR(ROWS("select state, duplicate_of from job_overview where job_id = t.id(2)"),
+        "cancelled|00000000-0000-7000-8000-000000000001");
+    PQfinish(conn);
+}
+
+static void test_duplicates_inside_a_batch(void)
+{
+    PGconn *conn = open_with_workers();
+    /* Job 4 twice; 6 and 5 share a key (the older wins); 7 has the key of a known job; 8 is new. */
+    ROWS("select t.claim(1, 1, 'known')");
+    CHECK_STR(ROWS("select ord, verdict, epoch, error_message from millrace.claim(1, 3000, 'main',"
+                   " array[t.id(4), t.id(6), t.id(4), t.id(5), t.id(7), t.id(8)],"
+                   " array_fill('acme'::text, array[6]), array_fill('document'::text, array[6]),"
+                   " array_fill(1, array[6]), array_fill(5, array[6]), array_fill(0, array[6]),"
+                   " array[null, 'k', null, 'k', 'known', null],"
+                   " array_fill('{}'::jsonb, array[6]), array_fill(0::bigint, array[6]),"
+                   " array_fill(0::bigint, array[6])) order by ord"),
+        "1|run|1|-\n2|duplicate|-|00000000-0000-7000-8000-000000000005\n3|busy|1|-\n4|run|1|-\n"
+        "5|duplicate|-|00000000-0000-7000-8000-000000000001\n6|run|1|-");
+    PQfinish(conn);
+}
+
+static void test_cancel(void)
+{
+    PGconn *conn = open_with_workers();
+    CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelled"); /* nobody has seen it yet */
+    CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelled");
+    CHECK_STR(ROWS("select t.job(1)"), "queued/0/0/0");
+    CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "cancelled/-/-/-");
+    CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "cancelled/-/-/-");
+    CHECK_STR(ROWS("select tenant, state from job_overview"), "acme|cancelled");
+    CHECK_STR(ROWS("select t.claim(1, 2, 'k')"), "run/1/0/0"); /* the key is free */
+    CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelling");
+    CHECK_STR(ROWS("select t.commit(1, 2, 1, step => 'extract', call => 10)"), "cancelled");
+    CHECK_STR(ROWS("select count(*) from steps"), "0");
+    CHECK_STR(ROWS("select t.commit(1, 2, 1, step => 'extract')"), "ok");
+    CHECK_STR(ROWS("select t.commit(1, 2, 1, 'cancelled')"), "ok");
+    CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelled");
+    ROWS("select t.claim(1, 3), t.commit(1, 3, 1, 'waiting')");
+    CHECK_STR(ROWS("select cancel(t.id(3)), t.job(3)"), "cancelled|cancelled/1/0/0");
+    CHECK_STR(ROWS("select t.claim(2, 3)"), "cancelled/-/-/-");
+    ROWS("select t.claim(1, 4), cancel(t.id(4))");
+    CHECK_STR(ROWS("select t.claim(2, 4)"), "cancelled/-/-/-"); /* its worker is gone */
+    ROWS("select t.claim(1, 5)");
+    ROWS("select t.commit(1, 5, 1, 'done')");
+    CHECK_STR(ROWS("select cancel(t.id(5))"), "done");
+    PQfinish(conn);
+}
+
+static void test_replay(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, step => 'extract', call => 10)");
+    ROWS("select t.settle(10)");
+    ROWS("select t.commit(1, 1, 1, 'dead', step => 'summarize', state => 'failed')");
+    CHECK_STR(ROWS("select step, error_class, attempts, spent_usd, steps_done from dead_jobs"),
+        "summarize|invalid|1|0.000000000300|1");
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "dead/-/-/-");
+    CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "run/2/0/300");
+    CHECK_STR(ROWS("select t.known(1, 1, replay => 1)"),
+        "{\"extract\": {\"state\": \"done\", \"output\": {\"text\": \"x\"}, \"attempts\": 1, "
+        "\"degraded\": false}}");
+    ROWS("select t.commit(1, 1, 3, 'dead')");
+    CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "dead/-/-/-"); /* the same message again */
+    CHECK_STR(ROWS("select t.claim(1, 1, replay => 2)"), "run/4/0/300");
+    CHECK_STR(ROWS("select t.commit(1, 1, 4, 'done', step => 'summarize')"), "ok");
+    CHECK_STR(ROWS("select state, error_class, replays from job_overview"), "done|-|2");
+    PQfinish(conn);
+}
+
+static void test_end_leaves_no_call_open(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, call => 10)");
+    ROWS("select t.commit(1, 1, 1, call => 11)");
+    ROWS("select t.settle(11, 0, 'released')");
+    CHECK_STR(ROWS("select t.commit(1, 1, 1, 'dead')"), "ok");
+    CHECK_STR(ROWS("select t.calls(1)"), "summarize:ambiguous:500,summarize:released:0");
+    ROWS("select t.settle(10, 123)");
+    CHECK_STR(ROWS("select t.calls(1)"), "summarize:settled:123,summarize:released:0");
+    PQfinish(conn);
+}
+
+static void test_waiting(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1), t.claim(2, 1)");
+    CHECK_STR(ROWS("select verdict from commit_jobs(2, array[t.id(1)], array[2::bigint],"
+                   "array['waiting'], array[null], array[null], array[null],"
+                   "array[1900000000123], array['gpu'], '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
+                   "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
+                   "'{}')"),
+        "ok");
+    CHECK_STR(ROWS("select pool, delay_until at time zone 'UTC', redeliveries from job_overview"),
+        "gpu|2030-03-17 17:46:40.123|0");
+    CHECK_STR(ROWS("select until_ms, epoch, redeliveries from claim(1, 3000, 'main',"
+                   " array[t.id(1)], array['a'], array['d'], array[9], array[5], array[0],"
+                   " array[null], array[null::jsonb], array[0::bigint], array[0::bigint])"),
+        "1900000000123|3|0");
+    PQfinish(conn);
+}
+
+static void test_legal_moves(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(pgtest_fails(conn, "update jobs set state = 'queued'"), "23514");
+    ROWS("select t.commit(1, 1, 1, 'dead')");
+    CHECK_STR(pgtest_fails(conn, "update jobs set state = 'running', ended_at = null"), "23514");
+    CHECK_STR(pgtest_fails(conn, "update jobs set state = 'done'"), "23514");
+    ROWS("update jobs set state = 'running', ended_at = null, replays = 1");
+    ROWS("update jobs set state = 'done', ended_at = now()");
+    CHECK_STR(pgtest_fails(conn, "update jobs set state = 'running', ended_at = null"), "23514");
+    CHECK_STR(pgtest_fails(conn, "update jobs set pool = 'x'"), "23514");
+    ROWS("select t.claim(1, 2), t.commit(1, 2, 1, call => 10), t.settle(10)");
+    ROWS("select t.commit(1, 2, 1, call => 10)");
+    ROWS("select t.settle(10)");
+    CHECK_STR(pgtest_fails(conn, "update calls set state = 'open'"), "23514");
+    CHECK_STR(pgtest_fails(conn, "update calls set cost_pico = 0"), "23514");
+    PQfinish(conn);
+}
+
+static void test_rejects(void)
+{
+    PGconn *conn = open_with_workers();
+    const char *sql =
+        "select reject(1, array[t.id(1), t.id(1), t.id(2)], array[null, null, 'acme'],"
+        "array[null, null, 'document'], array['invalid', 'invalid', 'invalid'],"
+        "array['not JSON', 'not JSON', 'bad'], array[3::bigint, 3, 4],"
+        "array['abc', 'abc', 'abcd'])";
+    ROWS("%s", sql);
+    ROWS("%s", sql);
+    CHECK_STR(
+        ROWS("select times, message, head from rejects order by id"), "4|not JSON|abc\n2|bad|abcd");
+    CHECK_STR(ROWS("select job_id, error_message, worker from dead_jobs order by job_id limit 1"),
+        "00000000-0000-7000-8000-000000000001|not JSON|one");
+    PQfinish(conn);
+}
+
+PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencing),
+    TEST(test_busy_until_dead), TEST(test_expired_call_protects_nothing),
+    TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
+    TEST(test_cancel), TEST(test_replay), TEST(test_end_leaves_no_call_open), TEST(test_waiting),
+    TEST(test_legal_moves), TEST(test_rejects))
