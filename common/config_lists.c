@@ -98,6 +98,10 @@ static int read_provider(struct mr_provider *provider, const struct item *item, 
         return mr_config_fail(item->source, item->group, err, -EINVAL,
             "provider '%s': key_file and key_env exclude each other", provider->name);
     if (provider->kind == MR_PROVIDER_LOCAL) {
+        /* The price list knows it by this name: under another it would be charged for. */
+        if (strcmp(provider->name, "local") != 0)
+            return mr_config_fail(item->source, item->group, err, -EINVAL,
+                "provider '%s': the one of kind local must be named 'local'", provider->name);
         if (provider->base_url || provider->key_file || provider->key_env)
             return mr_config_fail(item->source, item->group, err, -EINVAL,
                 "provider '%s': kind local takes no base_url and no key", provider->name);

@@ -18,7 +18,7 @@ static const struct mr_row scalars[] = {
         .help = "User name. RabbitMQ lets `guest` in from the same machine only."},
     {"broker", "password_file", MR_ROW_PATH, AT(broker.password_file), .secret = true,
         .help = "File whose first line is the password; refused when group or others may read it. "
-                "Without password_file and password_env the password is `guest`."},
+                "Without password_file and password_env: `guest` for the user guest, else empty."},
     {"broker", "password_env", MR_ROW_ENV, AT(broker.password_env), .secret = true,
         .help = "Environment variable that holds the password, instead of password_file."},
     {"broker", "tls", MR_ROW_BOOL, AT(broker.tls), .def = "false",
@@ -123,8 +123,9 @@ static const struct mr_row scalars[] = {
 #define AT(member) .offset = offsetof(struct mr_provider, member)
 static const struct mr_row providers[] = {
     {"providers", "name", MR_ROW_NAME, AT(name), .required = true,
-        .help = "What models refer to, and the provider's name in the price list (`openai`, "
-                "`anthropic`, `mistral`, ...)."},
+        .help = "What models refer to, and its name in the price list (`openai`, `anthropic`, "
+                "`gemini`, `mistral`, `deepseek`, `groq`; `ollama`, `vllm`, `llama.cpp` cost "
+                "nothing). Under a name not listed there, calls are charged at the ceiling."},
     {"providers", "kind", MR_ROW_ENUM, AT(kind), .choices = "local|openai|anthropic",
         .required = true,
         .help = "`local`: built in, no network, no key, no cost. `openai`: any server that speaks "

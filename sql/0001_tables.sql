@@ -126,6 +126,7 @@ create table prices (
     cache_write_pico bigint not null check (cache_write_pico >= 0),
     cache_write_1h_pico bigint not null check (cache_write_1h_pico >= 0),
     output_pico bigint not null check (output_pico >= 0),
+    source text not null default '',
     unique (provider, model, effective_from, above_tokens)
 );
 

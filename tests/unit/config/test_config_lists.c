@@ -88,7 +88,8 @@ static void references_are_checked(void)
     refuse_text("providers: ({ name = \"a\"; kind = \"openai\"; key_file = \"k\"; key_env = \"K\"; "
                 "});",
         "exclude");
-    refuse_text("providers: ({ name = \"a\"; kind = \"local\"; key_env = \"K\"; });", "no key");
+    refuse_text("providers: ({ name = \"a\"; kind = \"local\"; });", "must be named 'local'");
+    refuse_text("providers: ({ name = \"local\"; kind = \"local\"; key_env = \"K\"; });", "no key");
     refuse_text("providers: ({ name = \"a\"; kind = \"openapi\"; });", "local|openai");
     refuse_text("providers: ({ name = \"a\"; kind = \"openai\"; base_url = \"ftp://x\"; });",
         "must begin with http");
