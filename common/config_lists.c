@@ -28,24 +28,6 @@ static int no_memory(struct mr_err *err)
     return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
 }
 
-int mr_config_group_list(const struct mr_config_source *source, const config_setting_t *parent,
-    const char *key, const config_setting_t **ret, struct mr_err *err)
-{
-    const config_setting_t *list = config_setting_get_member(parent, key);
-
-    if (list && !config_setting_is_list(list))
-        return mr_config_fail(source, list, err, -EINVAL,
-            "%s must be a list of groups: %s: ( { ... }, { ... } );", key, key);
-    for (unsigned i = 0; list && i < (unsigned)config_setting_length(list); i++) {
-        const config_setting_t *group = config_setting_get_elem(list, i);
-        if (!config_setting_is_group(group))
-            return mr_config_fail(
-                source, group, err, -EINVAL, "%s: every item must be a group { ... }", key);
-    }
-    *ret = list;
-    return 0;
-}
-
 /* The name and version say which earlier item this one replaces. */
 static int add_item(struct items *items, const struct item *item, struct mr_err *err)
 {

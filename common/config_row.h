@@ -71,6 +71,10 @@ int mr_config_fail(const struct mr_config_source *source, const config_setting_t
 int mr_config_locate(const struct mr_config_source *source, const config_setting_t *setting,
     struct mr_err *err, int code);
 
+/* A list "( {...}, {...} )" of groups, or NULL when absent. */
+int mr_config_group_list(const struct mr_config_source *source, const config_setting_t *parent,
+    const char *key, const config_setting_t **ret, struct mr_err *err) MR_CHECK;
+
 /* Sets a value from text (the environment, a default). Errors have no location. 0 or negative. */
 int mr_row_set(const struct mr_row *row, void *base, const char *text, const char *dir,
     struct mr_err *err) MR_CHECK;
@@ -119,9 +123,6 @@ int mr_config_read_lists(struct mr_config *config, const struct mr_config_source
 int mr_config_read_steps(const struct mr_config *config, struct mr_pipeline *pipeline,
     const config_setting_t *group, const struct mr_config_source *source,
     struct mr_err *err) MR_CHECK;
-/* A list "( {...}, {...} )" of groups, or NULL when absent. */
-int mr_config_group_list(const struct mr_config_source *source, const config_setting_t *parent,
-    const char *key, const config_setting_t **ret, struct mr_err *err) MR_CHECK;
 const struct mr_model *mr_config_model(const struct mr_config *config, const char *alias);
 
 /* config_check.c: defaults that depend on others, and what no single row can check. */

@@ -95,3 +95,21 @@ int mr_config_fail(const struct mr_config_source *source, const config_setting_t
     mr_err_set(err, code, MR_CLASS_INVALID, "%s", text);
     return mr_config_locate(source, setting, err, code);
 }
+
+int mr_config_group_list(const struct mr_config_source *source, const config_setting_t *parent,
+    const char *key, const config_setting_t **ret, struct mr_err *err)
+{
+    const config_setting_t *list = config_setting_get_member(parent, key);
+
+    if (list && !config_setting_is_list(list))
+        return mr_config_fail(source, list, err, -EINVAL,
+            "%s must be a list of groups: %s: ( { ... }, { ... } );", key, key);
+    for (unsigned i = 0; list && i < (unsigned)config_setting_length(list); i++) {
+        const config_setting_t *group = config_setting_get_elem(list, i);
+        if (!config_setting_is_group(group))
+            return mr_config_fail(
+                source, group, err, -EINVAL, "%s: every item must be a group { ... }", key);
+    }
+    *ret = list;
+    return 0;
+}
