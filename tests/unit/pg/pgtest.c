@@ -62,7 +62,7 @@ PGconn *pgtest_open(void)
     return conn;
 }
 
-static PGresult *run(PGconn *conn, const char *fmt, va_list args)
+MR_PRINTF(2, 0) static PGresult *run(PGconn *conn, const char *fmt, va_list args)
 {
     char *sql;
     CHECK(vasprintf(&sql, fmt, args) >= 0);
