@@ -60,7 +60,8 @@ struct mr_config_source {
     char *dir;        /* what relative paths start from; owned; NULL: the working directory */
 };
 void mr_config_source_deinit(struct mr_config_source *source);
-/* path: a file, or NULL: the embedded file of this name. 0 or negative with file and line. */
+/* path: a file, or NULL: the embedded file of this name. *ret must not move afterwards; after an
+ * error there is nothing to deinit. 0 or negative with file and line. */
 int mr_config_source_open(struct mr_config_source *ret, const char *path, const char *embedded,
     struct mr_err *err) MR_CHECK;
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void mr_config_source_deinit(struct mr_config_source *source)
 {
@@ -36,6 +37,44 @@ static int read_text(
     return 0;
 }
 
+/* libconfig's scanner ends the whole process when it is made to read a folder. */
+static int check_include(
+    const struct mr_config_source *source, const char *line, unsigned number, struct mr_err *err)
+{
+    struct stat st;
+    const char *s = line + strspn(line, " \t");
+
+    if (strncmp(s, "@include", 8) != 0)
+        return 0;
+    s += 8 + strspn(s + 8, " \t");
+    const char *end = *s == '"' ? strpbrk(s + 1, "\"\n") : NULL;
+    if (!end)
+        return 0;
+    char *name = strndup(s + 1, (size_t)(end - s - 1));
+    char *path = name ? mr_config_path(source->dir, name) : NULL;
+    bool bad = path && stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    free(path);
+    free(name);
+    return bad ? mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "%s:%u: @include wants a file",
+                     source->file, number)
+               : 0;
+}
+
+static int check_includes(
+    const struct mr_config_source *source, const char *text, struct mr_err *err)
+{
+    unsigned number = 1;
+    int rc = 0;
+
+    for (const char *line = text; rc == 0 && line; number++) {
+        rc = check_include(source, line, number, err);
+        line = strchr(line, '\n');
+        if (line)
+            line++;
+    }
+    return rc;
+}
+
 /* Everything relative in the file starts from its own folder. */
 static int set_dir(struct mr_config_source *source, const char *path)
 {
@@ -49,29 +88,34 @@ static int set_dir(struct mr_config_source *source, const char *path)
     return 0;
 }
 
+static int parse(
+    struct mr_config_source *source, const char *path, const char *text, struct mr_err *err)
+{
+    if (path && set_dir(source, path) < 0)
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    int rc = check_includes(source, text, err);
+    if (rc < 0 || config_read_string(&source->tree, text))
+        return rc;
+    const char *file = config_error_file(&source->tree);
+    return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "%s:%d: %s", file ? file : source->file,
+        config_error_line(&source->tree), config_error_text(&source->tree));
+}
+
+/* Parses in place: every setting points back at its tree. */
 int mr_config_source_open(
     struct mr_config_source *ret, const char *path, const char *embedded, struct mr_err *err)
 {
     MR_CLEANUP(mr_buf_deinit) struct mr_buf text = MR_BUF_INIT(MR_CONFIG_FILE_MAX);
-    struct mr_config_source source = {.file = path ? path : embedded};
 
     int rc = read_text(&text, path, embedded, err);
     if (rc < 0)
         return rc;
-    config_init(&source.tree);
-    if (path && set_dir(&source, path) < 0) {
-        mr_config_source_deinit(&source);
-        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
-    }
-    if (!config_read_string(&source.tree, text.data ? text.data : "")) {
-        const char *file = config_error_file(&source.tree);
-        mr_err_set(err, 0, MR_CLASS_INVALID, "%s:%d: %s", file ? file : source.file,
-            config_error_line(&source.tree), config_error_text(&source.tree));
-        mr_config_source_deinit(&source);
-        return -EINVAL;
-    }
-    *ret = source;
-    return 0;
+    *ret = (struct mr_config_source){.file = path ? path : embedded};
+    config_init(&ret->tree);
+    rc = parse(ret, path, text.data ? text.data : "", err);
+    if (rc < 0)
+        mr_config_source_deinit(ret);
+    return rc;
 }
 
 int mr_config_locate(const struct mr_config_source *source, const config_setting_t *setting,

@@ -71,6 +71,8 @@ static void pipelines_are_checked(void)
         PIPELINE("{ name = \"e\"; kind = \"chat\"; model = \"summariser\"; prompt = \"x\"; }"),
         "pipeline 'p', step 'e': unknown model 'summariser'; did you mean 'summarizer'?");
     refuse_text("pipelines: ({ name = \"p\"; });", "'steps' is missing");
+    refuse_text("pipelines: ({ name = \"p\"; version = 1.5; steps = (" CHAT("a", "") "); });",
+        "pipelines.version: must be a whole number");
     refuse_text(
         "pipelines: ({ name = \"p\"; steps = (" CHAT("a", "") "); },\n{ name = \"p\"; version = 1; "
                                                               "steps = (" CHAT("a", "") "); });",

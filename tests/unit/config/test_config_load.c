@@ -138,6 +138,8 @@ static void paths_start_at_the_file(void)
     put_file("sub/more.cfg", "\nworker: { slotz = 11; };\n");
     CHECK(mr_config_load("sub/main.cfg", &c, &err) < 0);
     CHECK(strstr(err.msg, "more.cfg:2: unknown key 'slotz'"));
+    refuse_text("\n  @include \"sub\"\n", "t.cfg:2: @include wants a file");
+    refuse_text("\n@include \"absent\"\n", "t.cfg:2: cannot open include file");
 }
 
 static void reload_names_what_needs_a_restart(void)
