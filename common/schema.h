@@ -1,4 +1,10 @@
-/* JSON Schema (draft 7): compile once, validate often. valijson behind one small C++ file. */
+/* JSON Schema (draft 7): compile once, validate often, from any number of threads.
+ *
+ * Every keyword of draft 7 is understood, `format` and the content keywords as annotations.
+ * Refused, by name: keywords of other drafts and misspelt ones ("x-..." is free), $id below the
+ * root, and $ref to anything but "#..." in the same schema. Patterns are PCRE2 with ECMAScript's
+ * meaning of \u and $, and with limits. tests/unit/common/test_schema_suite.c runs the official
+ * test suite. */
 #pragma once
 
 #include "common/err.h"
@@ -14,8 +20,13 @@ int mr_schema_compile(const char *text, size_t n, const char *name, struct mr_sc
     struct mr_err *err) MR_CHECK;
 
 /* 0 when the document conforms, -EINVAL with the failing path and reason ("/people/0: expected
- * string"). */
+ * string, found number"); also when it is nested more than 64 levels deep, or too costly to check.
+ */
 int mr_schema_validate(
     const struct mr_schema *schema, const char *json, size_t n, struct mr_err *err) MR_CHECK;
+
+/* The same for JSON that is parsed already (with a bounded depth). */
+int mr_schema_validate_value(
+    const struct mr_schema *schema, const json_t *value, struct mr_err *err) MR_CHECK;
 
 struct mr_schema *mr_schema_free(struct mr_schema *schema);

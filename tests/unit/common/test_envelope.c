@@ -1,5 +1,7 @@
+#include "common/embed.h"
 #include "common/envelope.h"
 #include "common/json.h"
+#include "common/schema.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>
@@ -200,6 +202,98 @@ static void refuses_what_is_no_envelope(void)
     CHECK_STR(err.msg, "the envelope must be a JSON object");
 }
 
+/* A JSON string of n characters in a body; `pattern` says where (%s). */
+static void write_long(struct mr_buf *body, const char *before, size_t n, const char *after)
+{
+    mr_buf_reset(body);
+    CHECK_INT(mr_buf_printf(body,
+                  "{\"v\":1,\"id\":\"" ID "\",\"tenant\":\"a\",\"pipeline\":\"p\",%s\"", before),
+        0);
+    for (size_t i = 0; i < n; i++)
+        CHECK_INT(mr_buf_puts(body, "\xc3\xa9"), 0);
+    CHECK_INT(mr_buf_printf(body, "\"%s}", after), 0);
+}
+
+/* Judges the body; also that the schema file says the same, when there is a schema. */
+static void check_both(const struct mr_schema *schema, const struct mr_buf *body, bool good)
+{
+    struct mr_err err = {.msg = ""}, schema_err = {.msg = ""};
+    int r = parse(body->data, body->len, &err);
+    int s = mr_schema_validate(schema, body->data, body->len, &schema_err);
+    if ((r == 0) != good || (s == 0) != good) {
+        fprintf(stderr, "# %.300s -> envelope %d %s, schema %d %s\n", body->data, r, err.msg, s,
+            schema_err.msg);
+        abort();
+    }
+}
+
+static struct mr_schema *job_schema(void)
+{
+    const struct mr_embedded *file = mr_embedded_find("schemas/job.schema.json");
+    CHECK(file);
+    struct mr_schema *schema = NULL;
+    struct mr_err err;
+    if (mr_schema_compile(file->text, file->len, file->name, &schema, &err) < 0) {
+        fprintf(stderr, "# %s\n", err.msg);
+        abort();
+    }
+    return schema;
+}
+
+static void agrees_with_the_schema_file(void)
+{
+    struct mr_schema *schema = job_schema();
+    struct mr_buf body MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(100000);
+    for (size_t i = 0; i < sizeof(corpus) / sizeof(corpus[0]); i++) {
+        write_variant(&corpus[i], &body);
+        check_both(schema, &body, !corpus[i].says);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        mr_buf_reset(&body);
+        CHECK_INT(mr_buf_puts(&body, others[i]), 0);
+        check_both(schema, &body, false);
+    }
+    mr_schema_free(schema);
+}
+
+static void agrees_with_the_schema_file_on_lengths(void)
+{
+    static const struct {
+        const char *before, *after;
+        size_t max;
+    } strings[] = {{"\"input\":{\"text\":\"x\"},\"idempotency_key\":", "", MR_IDEMPOTENCY_KEY_MAX},
+        {"\"input\":{\"text\":\"x\"},\"metadata\":{\"k\":", "}", MR_METADATA_VALUE_MAX},
+        {"\"input\":{\"text\":\"x\"},\"metadata\":{", ":1}", MR_METADATA_KEY_MAX},
+        {"\"input\":{\"text\":\"x\",\"name\":", "}", MR_INPUT_NAME_MAX}};
+    struct mr_schema *schema = job_schema();
+    struct mr_buf body MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(100000);
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+        size_t max = strings[i].max;
+        write_long(&body, strings[i].before, max, strings[i].after);
+        check_both(schema, &body, true);
+        write_long(&body, strings[i].before, max + 1, strings[i].after);
+        check_both(schema, &body, false);
+    }
+    for (int entries = MR_METADATA_MAX; entries <= MR_METADATA_MAX + 1; entries++) {
+        write_long(&body, "\"input\":{\"text\":", 1, "},\"metadata\":{\"k\":1");
+        body.len--;
+        for (int i = 1; i < entries; i++)
+            CHECK_INT(mr_buf_printf(&body, ",\"k%d\":1", i), 0);
+        CHECK_INT(mr_buf_puts(&body, "}}"), 0);
+        check_both(schema, &body, entries == MR_METADATA_MAX);
+    }
+    for (int n = MR_URL_MAX; n <= MR_URL_MAX + 1; n++) {
+        mr_buf_reset(&body);
+        CHECK_INT(mr_buf_printf(&body,
+                      "{\"v\":1,\"id\":\"" ID "\",\"tenant\":\"a\",\"pipeline\":\"p\","
+                      "\"input\":{\"url\":\"https://%0*d\"}}",
+                      n - 8, 1),
+            0);
+        check_both(schema, &body, n == MR_URL_MAX);
+    }
+    mr_schema_free(schema);
+}
+
 static void reads_every_field(void)
 {
     const char *body =
@@ -342,6 +436,7 @@ static void chooses_lanes(void)
         CHECK_STR(mr_lane_name(mr_lane_of_priority(priority)), want[priority - 1]);
 }
 
-TEST_MAIN(TEST(judges_every_field), TEST(refuses_what_is_no_envelope), TEST(reads_every_field),
-    TEST(fills_in_defaults), TEST(writes_what_it_reads), TEST(salvages_what_a_dead_letter_needs),
-    TEST(checks_one_built_by_hand), TEST(chooses_lanes))
+TEST_MAIN(TEST(judges_every_field), TEST(refuses_what_is_no_envelope),
+    TEST(agrees_with_the_schema_file), TEST(agrees_with_the_schema_file_on_lengths),
+    TEST(reads_every_field), TEST(fills_in_defaults), TEST(writes_what_it_reads),
+    TEST(salvages_what_a_dead_letter_needs), TEST(checks_one_built_by_hand), TEST(chooses_lanes))
