@@ -21,7 +21,7 @@ SANITIZE = [
     "-Dbuildtype=debugoptimized",
 ]
 SANITIZE_ENV = {
-    "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     "MILLRACE_TEST_SLOW": "1",
 }
