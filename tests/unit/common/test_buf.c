@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <unistd.h>
 
 static void appends_and_stays_terminated(void)
@@ -36,10 +37,13 @@ static void keeps_its_maximum(void)
 
 static void refuses_sizes_that_overflow(void)
 {
-    struct mr_buf buf MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT((size_t)-2);
+    struct mr_buf buf MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(SIZE_MAX - 1);
     CHECK_INT(mr_buf_put(&buf, "ab", 2), 0);
-    CHECK(!mr_buf_reserve(&buf, (size_t)-8));
-    CHECK_STR(buf.data, "ab");
+    CHECK(!mr_buf_reserve(&buf, SIZE_MAX));
+    CHECK(!mr_buf_reserve(&buf, SIZE_MAX - 2));
+    CHECK_INT(buf.len, 2);
+    struct mr_buf endless = MR_BUF_INIT(SIZE_MAX); /* leaves no room for the NUL */
+    CHECK_INT(mr_buf_putc(&endless, 'x'), -EMSGSIZE);
 }
 
 static void reserves_room(void)
