@@ -109,6 +109,8 @@ int mr_message_id(const amqp_basic_properties_t *props, struct mr_uuid *ret) MR_
  * does that. */
 struct mr_publisher;
 enum mr_publish_result { MR_PUBLISH_OK, MR_PUBLISH_RETURNED, MR_PUBLISH_NACKED, MR_PUBLISH_LOST };
+/* A connection that got a NACK may get nothing else from that queue even when its limit is raised
+ * later: after a few, connect again. */
 typedef void mr_publish_cb(void *ctx, void *token, enum mr_publish_result result, const char *why);
 
 /* Takes ownership of conn (also on error), puts channel 1 in confirm mode. `cb` is called exactly

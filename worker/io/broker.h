@@ -19,12 +19,14 @@ int mr_broker_new(uv_loop_t *loop, struct mr_config *config, const char *worker,
 struct mr_broker_ops mr_broker_ops(struct mr_broker *broker);
 
 /* Connects both, and keeps them connected. The engine is called from uv callbacks only. */
-int mr_broker_start(struct mr_broker *broker, struct mr_engine *engine, struct mr_err *err) MR_CHECK;
+int mr_broker_start(
+    struct mr_broker *broker, struct mr_engine *engine, struct mr_err *err) MR_CHECK;
 
 /* Takes no new jobs any more; acks and publishes go on. */
 void mr_broker_drain(struct mr_broker *broker);
 
-/* Whether consuming is paused because the broker has blocked us or too much waits to be published. */
+/* Whether consuming is paused because the broker has blocked us or too much waits to be published.
+ */
 bool mr_broker_paused(const struct mr_broker *broker);
 /* Whether jobs can arrive at this moment. */
 bool mr_broker_connected(const struct mr_broker *broker);

@@ -89,8 +89,7 @@ static void on_close(struct mr_channel *channel, const amqp_frame_t *frame, int6
     struct mr_err why;
     int rc = mr_amqp_closed(channel->conn, frame, channel->queue, &why);
     mr_log(channel->log, MR_ERROR, "broker.channel_closed", MR_STR("queue", channel->queue),
-        MR_STR("error", why.msg),
-        MR_STR("mend", rc == -ENOENT ? "run `millrace init`" : NULL));
+        MR_STR("error", why.msg), MR_STR("mend", rc == -ENOENT ? "run `millrace init`" : NULL));
     mr_channel_shut(channel);
     retry_later(channel, now_ms);
 }
@@ -115,8 +114,7 @@ static int no_memory(struct mr_err *err)
     return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "consuming: no memory for a message");
 }
 
-static int on_deliver(
-    struct mr_channel *channel, const amqp_basic_deliver_t *m, struct mr_err *err)
+static int on_deliver(struct mr_channel *channel, const amqp_basic_deliver_t *m, struct mr_err *err)
 {
     if (channel->part != MR_PART_NONE)
         return out_of_order(err);
@@ -237,10 +235,11 @@ int mr_channel_on_frame(
 static int emit(void *ctx, uint64_t tag, bool multiple, bool requeue)
 {
     struct mr_channel *channel = ctx;
-    int status = requeue
-                     /* nack, not reject: from 4.3 on it does not count against the delivery limit */
-                     ? amqp_basic_nack(channel->conn, mr_channel_number(channel), tag, 0, 1)
-                     : amqp_basic_ack(channel->conn, mr_channel_number(channel), tag, multiple);
+    int status =
+        requeue
+            /* nack, not reject: from 4.3 on it does not count against the delivery limit */
+            ? amqp_basic_nack(channel->conn, mr_channel_number(channel), tag, 0, 1)
+            : amqp_basic_ack(channel->conn, mr_channel_number(channel), tag, multiple);
     return status == AMQP_STATUS_OK ? 0 : -ECONNRESET;
 }
 

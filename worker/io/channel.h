@@ -35,8 +35,8 @@ struct mr_channel {
     enum mr_lane lane;
     char queue[MR_QUEUE_MAX];
     uint16_t prefetch;
-    bool wanted;      /* whether it should consume */
-    uint64_t session; /* of this opening; 0 while shut */
+    bool wanted;        /* whether it should consume */
+    uint64_t session;   /* of this opening; 0 while shut */
     uint64_t *sessions; /* the last number given out, shared by all channels */
     struct mr_acks acks;
     const struct mr_channel_cb *cb;

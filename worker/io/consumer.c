@@ -15,7 +15,7 @@
 #define RETRY_BASE_MS 200
 #define RETRY_MAX_MS 10000
 #define RELEASE_EVERY 64  /* frames between two releases of the library's memory */
-#define UNSENT_MAX 65536 /* bytes of acks the broker has not taken: wait, a write would block */
+#define UNSENT_MAX 65536  /* bytes of acks the broker has not taken: wait, a write would block */
 #define PREFETCH_MAX 2000 /* of a quorum queue */
 
 enum state {
@@ -94,7 +94,8 @@ static void on_link_closed(uv_handle_t *handle)
     handle_closed(consumer);
 }
 
-/* Takes the connection out of everything that uses it. libuv first, while the descriptor is ours. */
+/* Takes the connection out of everything that uses it. libuv first, while the descriptor is ours.
+ */
 static amqp_connection_state_t detach(struct mr_consumer *consumer)
 {
     amqp_connection_state_t conn = consumer->conn;
@@ -289,8 +290,8 @@ static void on_connected(uv_work_t *work, int status)
         return;
     }
     consumer->conn = mr_amqp_close(consumer->conn, false);
-    mr_log(consumer->log, MR_WARN, "broker.unreachable",
-        MR_STR("error", consumer->connect_err.msg), MR_INT("failures", consumer->failures));
+    mr_log(consumer->log, MR_WARN, "broker.unreachable", MR_STR("error", consumer->connect_err.msg),
+        MR_INT("failures", consumer->failures));
     connect_later(consumer);
 }
 

@@ -1,6 +1,7 @@
 /* The consuming connection: three lanes of one pool on the loop, nothing ever published on it, so
- * that an alarm at the broker never stops acks. Connecting blocks, hence happens on libuv's threads;
- * all else is driven by the readable socket and a timer. After a loss it comes back on its own. */
+ * that an alarm at the broker never stops acks. Connecting blocks, hence happens on libuv's
+ * threads; all else is driven by the readable socket and a timer. After a loss it comes back on its
+ * own. */
 #pragma once
 
 #include "common/config.h"

@@ -24,7 +24,7 @@ struct mr_outbox {
     uv_timer_t impatience; /* while closing */
     unsigned handles;      /* open ones */
     bool started, closing, pressed;
-    size_t depth;          /* taken over, not yet done with */
+    size_t depth; /* taken over, not yet done with */
     void (*done)(void *ctx);
     void *done_ctx;
 };
@@ -55,8 +55,8 @@ static void report(struct mr_outbox *outbox, struct mr_item_list *results)
 {
     struct mr_item *item;
     while ((item = mr_item_pop(results))) {
-        outbox->cb.published(outbox->cb.ctx, item->publish, item->confirmed,
-            item->confirmed ? NULL : item->why);
+        outbox->cb.published(
+            outbox->cb.ctx, item->publish, item->confirmed, item->confirmed ? NULL : item->why);
         free(item);
     }
 }

@@ -11,6 +11,7 @@
 #define CONNECT_MAX_MS 10000
 #define REFUSED_BASE_MS 1000
 #define REFUSED_MAX_MS 30000
+#define REFUSALS_MAX 4   /* of one message by one connection */
 #define SLEEP_MAX_MS 500 /* far below any heartbeat/2 */
 
 struct outbox_thread {
@@ -26,6 +27,9 @@ struct outbox_thread {
     /* After the broker has closed the channel (a message it cannot stand): what was in flight is
      * sent one by one, until the one that does it again is found. */
     size_t suspects;
+    /* A channel the queue has told to refuse keeps refusing until it hears that there is room: it
+     * never does when the limit was raised or lifted. Only a new connection asks again. */
+    bool renew;
     unsigned failures;
     int64_t connect_ms; /* not before */
     int64_t stop_ms;    /* 0 = go on */
@@ -38,7 +42,8 @@ static int64_t now_ms(const struct outbox_thread *thread)
 
 /* ---- results ---- */
 
-static void done_with(struct outbox_thread *thread, struct mr_item *item, bool confirmed, const char *why)
+static void done_with(
+    struct outbox_thread *thread, struct mr_item *item, bool confirmed, const char *why)
 {
     item->confirmed = confirmed;
     snprintf(item->why, sizeof(item->why), "%s", why ? why : "");
@@ -62,6 +67,7 @@ static void on_result(void *ctx, void *token, enum mr_publish_result result, con
     case MR_PUBLISH_NACKED:
         item->retry_ms = now_ms(thread) + mr_backoff_ms(&thread->random, item->refusals++,
                                               REFUSED_BASE_MS, REFUSED_MAX_MS);
+        thread->renew |= item->refusals % REFUSALS_MAX == 0;
         mr_item_push(&thread->waiting, item);
         return;
     case MR_PUBLISH_LOST:
@@ -166,7 +172,7 @@ static int64_t wake_waiting(struct outbox_thread *thread)
 
 static int publish_ready(struct outbox_thread *thread, struct mr_err *err)
 {
-    while (thread->ready.first) {
+    while (thread->ready.first && !thread->renew) {
         struct mr_item *item = thread->ready.first;
         bool event = item->publish->kind == MR_PUBLISH_EVENT;
         if (thread->suspects > 0 && mr_publisher_unconfirmed(thread->publisher) > 0)
@@ -190,10 +196,14 @@ static void work(struct outbox_thread *thread)
     int rc = publish_ready(thread, &err);
     if (rc == 0)
         rc = mr_publisher_poll(thread->publisher, 0, &err);
-    if (rc < 0)
+    if (rc < 0) {
         lose(thread, &err);
-    else if (mr_publisher_unconfirmed(thread->publisher) == 0)
+    } else if (mr_publisher_unconfirmed(thread->publisher) == 0) {
         thread->failures = 0;
+        if (thread->renew)
+            drop_publisher(thread, NULL);
+        thread->renew = false;
+    }
 }
 
 /* ---- the loop ---- */
@@ -205,7 +215,8 @@ static void exchange(struct outbox_thread *thread)
     bool blocked = thread->publisher && mr_publisher_blocked(thread->publisher);
     bool news = thread->results.first || thread->events_done > 0;
     uint64_t count;
-    ssize_t n = read(shared->wake_fd, &count, sizeof(count)); /* nonblocking; emptied before a look */
+    ssize_t n =
+        read(shared->wake_fd, &count, sizeof(count)); /* nonblocking; emptied before a look */
     (void)n;
 
     uv_mutex_lock(&shared->lock);

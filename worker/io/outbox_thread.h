@@ -12,13 +12,13 @@ struct mr_outbox_shared {
     const struct mr_config_broker *broker;
     const char *worker;
     const struct mr_log *log;
-    int wake_fd; /* eventfd: there is something in the inbox, or stop */
+    int wake_fd;               /* eventfd: there is something in the inbox, or stop */
     void (*notify)(void *ctx); /* results, blocked or finished have changed */
     void *notify_ctx;
 
-    uv_mutex_t lock; /* for all below */
-    struct mr_item_list inbox;   /* loop -> thread */
-    struct mr_item_list results; /* thread -> loop */
+    uv_mutex_t lock;               /* for all below */
+    struct mr_item_list inbox;     /* loop -> thread */
+    struct mr_item_list results;   /* thread -> loop */
     struct mr_item_list leftovers; /* what the thread had when it ended */
     size_t events_done;
     bool blocked; /* by connection.blocked */
