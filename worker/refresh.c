@@ -1,0 +1,78 @@
+#include "worker/refresh.h"
+#include "common/pg.h"
+#include "common/prices.h"
+#include "worker/steps/steps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int check_prompts(const struct mr_config *config, struct mr_err *err)
+{
+    for (size_t p = 0; p < config->npipelines; p++) {
+        const struct mr_pipeline *pipeline = &config->pipelines[p];
+        for (size_t s = 0; s < pipeline->nsteps; s++) {
+            if (pipeline->steps[s].kind != MR_STEP_CHAT)
+                continue;
+            int r = mr_chat_check_prompt(pipeline, s, err);
+            if (r < 0)
+                return mr_err_prefix(err, r, "pipeline \"%s\", step \"%s\"", pipeline->name,
+                    pipeline->steps[s].name);
+        }
+    }
+    return 0;
+}
+
+int mr_refresh_config(const char *path, struct mr_config **ret, struct mr_err *err)
+{
+    struct mr_config *config;
+    int r = mr_config_load(path, &config, err);
+    if (r < 0)
+        return r;
+    r = check_prompts(config, err);
+    if (r == 0)
+        r = mr_config_load_keys(config, err);
+    if (r < 0) {
+        mr_config_unref(config);
+        return r;
+    }
+    *ret = config;
+    return 0;
+}
+
+int mr_refresh_prices(const struct mr_config *config, struct mr_prices **ret, struct mr_err *err)
+{
+    struct mr_prices *prices = calloc(1, sizeof(*prices));
+    if (!prices)
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    PGconn *conn = NULL;
+    int r = mr_pg_connect(&config->database, MR_PG_WORKER, "millrace-worker prices", &conn, err);
+    if (r == 0)
+        r = mr_pg_check_version(conn, err);
+    if (r == 0)
+        r = mr_prices_load(conn, prices, err);
+    PQfinish(conn);
+    if (r < 0) {
+        mr_refresh_prices_free(prices);
+        return r;
+    }
+    int64_t input = config->money.ceiling_input;
+    prices->ceiling = (struct mr_price){
+        .provider = "unknown",
+        .model = "*",
+        .input = input,
+        .cached = input,
+        .cache_write = input,
+        .cache_write_1h = input,
+        .output = config->money.ceiling_output,
+    };
+    *ret = prices;
+    return 0;
+}
+
+struct mr_prices *mr_refresh_prices_free(struct mr_prices *prices)
+{
+    if (prices)
+        mr_prices_deinit(prices);
+    free(prices);
+    return NULL;
+}
