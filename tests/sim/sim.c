@@ -287,7 +287,7 @@ static void judge(struct sim *sim)
     for (size_t i = 0; i < sim->njobs; i++) {
         const struct sim_job *job = &sim->jobs[i];
         if (job->state != SIM_DONE && job->state != SIM_DEAD)
-            sim_fail(sim, "job %zu has not ended (state %d)", i, job->state);
+            sim_fail(sim, "job %zu has not ended (state %d)", i, (int)job->state);
         if (job->ends != 1)
             sim_fail(sim, "job %zu has ended %u times", i, job->ends);
         if (job->state == SIM_DEAD && job->dead_letters == 0)
@@ -374,11 +374,14 @@ static bool run(uint64_t seed, unsigned chaos, struct mr_config *config)
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, runs = 100;
-    for (int c; (c = getopt(argc, argv, "s:n:")) != -1;) {
+    const char *only = NULL;
+    for (int c; (c = getopt(argc, argv, "s:n:w:")) != -1;) {
         if (c == 's')
             seed = strtoull(optarg, NULL, 10);
         else if (c == 'n')
             runs = strtoull(optarg, NULL, 10);
+        else if (c == 'w')
+            only = optarg;
         else
             return 2;
     }
@@ -394,7 +397,8 @@ int main(int argc, char **argv)
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
         bool ok = true;
-        for (uint64_t n = 0; n < runs && ok; n++)
+        bool wanted = !only || strcmp(only, weathers[i].name) == 0;
+        for (uint64_t n = 0; n < runs && ok && wanted; n++)
             ok = run(seed + n, weathers[i].per_mille, config);
         failed += !ok;
         printf("%s %zu - %s, %llu seeds from %llu\n", ok ? "ok" : "not ok", i + 1, weathers[i].name,

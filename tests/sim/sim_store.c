@@ -15,15 +15,6 @@ static bool lives(const struct sim *sim, int index, uint64_t life)
            (worker->life == life + 1 && sim->now_ms - worker->died_ms < SIM_DEAD_AFTER_MS);
 }
 
-static bool owner_has_calls(const struct sim *sim, const struct sim_job *job)
-{
-    for (const struct sim_call *call = sim->calls; call; call = call->next)
-        if (call->state == MR_CALL_OPEN && mr_uuid_equal(&call->job, &job->id) &&
-            call->expires_ms > sim->now_ms && lives(sim, call->worker, call->life))
-            return true;
-    return false;
-}
-
 static void close_calls(struct sim *sim, const struct sim_job *job)
 {
     for (struct sim_call *call = sim->calls; call; call = call->next)
@@ -81,8 +72,8 @@ static void claim_applied(struct sim *sim, struct sim_event *event, bool alive)
         claim->verdict = MR_VERDICT_DONE;
     else if (job->state == SIM_DEAD)
         claim->verdict = MR_VERDICT_DEAD;
-    else if ((job->worker != worker->index || job->life != worker->life) &&
-             owner_has_calls(sim, job))
+    else if (job->state == SIM_RUNNING && lives(sim, job->worker, job->life) &&
+             (job->worker != worker->index || job->life != worker->life))
         claim->verdict = MR_VERDICT_BUSY;
     else
         grant(worker, job, claim);

@@ -8,7 +8,7 @@
 #define MR_BUSY_DELAY_MS 5000 /* another worker's calls are open: look again after this */
 
 /* For a job whose pipeline is not configured here: no steps, so that it can only fail. */
-static const struct mr_pipeline no_pipeline = {.name = "", .nsteps = 0};
+static const struct mr_pipeline no_pipeline = {.nsteps = 0};
 
 void mr_job_reject(struct mr_job *job, const struct mr_err *why)
 {

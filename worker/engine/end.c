@@ -172,9 +172,15 @@ void mr_job_close(struct mr_job *job)
     struct mr_engine *engine = job->engine;
     struct mr_delivery *parked = job->parked;
     job->parked = NULL;
-    if (!job->void_tag)
+    if (job->state == MR_JOB_LOST && !job->void_tag) {
+        /* It may be the only message this job still has: it asks for a new lease. */
+        job->delivery->next = parked;
+        parked = job->delivery;
+        job->delivery = NULL;
+    } else if (!job->void_tag) {
         engine->world.broker.ack(
             engine->world.broker.ctx, job->delivery->session, job->delivery->tag);
+    }
     mr_engine_forget(engine, job);
     mr_job_move(job, MR_JOB_GONE, "acked");
     mr_job_free(job);

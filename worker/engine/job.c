@@ -152,20 +152,3 @@ struct mr_publish *mr_publish_free(struct mr_publish *publish)
     free(publish);
     return NULL;
 }
-
-void mr_request_deinit(struct mr_request *request)
-{
-    request->chat = mr_chat_free(request->chat);
-    free(request->url);
-    mr_buf_deinit(&request->body);
-    for (size_t i = 0; i < sizeof(request->headers) / sizeof(request->headers[0]); i++)
-        free(request->headers[i]);
-    memset(request, 0, sizeof(*request));
-}
-
-void mr_reply_deinit(struct mr_reply *reply)
-{
-    mr_buf_deinit(&reply->body);
-    json_decref(reply->local);
-    reply->local = NULL;
-}

@@ -154,7 +154,8 @@ void mr_job_ended(struct mr_job *job);
 void mr_job_woken(struct mr_job *job);
 void mr_job_published(struct mr_job *job, bool confirmed, const char *why);
 void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state);
-/* Acks (when there is something to ack), forgets and frees the job, and lets the next one start. */
+/* Acks (a lost job's message instead asks for a new lease), forgets and frees the job, and lets the
+ * next one start. */
 void mr_job_close(struct mr_job *job);
 
 /* ---- wake.c: one time-ordered heap for every timeout ---- */
