@@ -106,6 +106,15 @@ begin
         return;
     end if;
 
+    -- A living owner keeps its lease between its calls too: if it could be taken there, two workers
+    -- with a message each could go on robbing each other. Longer than half an hour none holds one.
+    if j.state = 'running' and j.worker is distinct from p_worker
+            and j.updated_at > now() - interval '30 minutes'
+            and worker_alive(j.worker, p_worker, make_interval(secs => p_dead_after_ms * 0.001)) then
+        verdict := 'busy';
+        return;
+    end if;
+
     -- Who answers for its open calls? Skip locked: they may be settled this very moment.
     select count(*) into v_open from calls c where c.job_id = p_id and c.state = 'open';
     if v_open > 0 then
