@@ -107,9 +107,12 @@ begin
     end if;
 
     -- A living owner keeps its lease between its calls too: if it could be taken there, two workers
-    -- with a message each could go on robbing each other. Longer than half an hour none holds one.
+    -- with a message each could go on robbing each other. Nobody holds one longer than half an
+    -- hour, and an owner whose calls have all expired does not answer for them any more.
     if j.state = 'running' and j.worker is distinct from p_worker
             and j.updated_at > now() - interval '30 minutes'
+            and not exists (select from calls c where c.job_id = p_id and c.state = 'open'
+                having count(*) > 0 and bool_and(c.expires_at <= now()))
             and worker_alive(j.worker, p_worker, make_interval(secs => p_dead_after_ms * 0.001)) then
         verdict := 'busy';
         return;
