@@ -10,7 +10,7 @@ revoke all on all routines in schema millrace
 grant usage on schema millrace to millrace_worker, millrace_producer, millrace_reader;
 grant select on migrations, prices to millrace_worker, millrace_producer, millrace_reader;
 grant select on job_overview, job_steps, results, cost_by_tenant_day, cost_by_model,
-    cost_by_pipeline_step, dead_jobs to millrace_producer, millrace_reader;
+    cost_by_pipeline_step, call_costs, dead_jobs to millrace_producer, millrace_reader;
 grant execute on function usd(numeric)
     to millrace_worker, millrace_producer, millrace_reader;
 grant execute on function cancel(uuid) to millrace_producer;

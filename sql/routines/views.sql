@@ -84,6 +84,15 @@ select pipeline, step, count(*) as calls,
 from calls
 group by pipeline, step;
 
+-- One row per call, for adding up by whatever is asked.
+create view call_costs as
+select id as call_id, job_id, tenant, pipeline, step, provider, model, state, started_at,
+    input_tokens, cached_tokens, output_tokens,
+    usd(case when state = 'settled' then cost_pico end) as cost_usd,
+    usd(case when state = 'ambiguous' then cost_pico end) as ambiguous_usd,
+    latency_ms
+from calls;
+
 create view dead_jobs as
 select o.job_id, o.tenant, o.pipeline, o.error_step as step, o.error_class, o.error_message,
     o.attempts, o.cost_usd + o.ambiguous_usd as spent_usd, o.steps_done, o.worker,

@@ -1,0 +1,123 @@
+# bash completion for millrace, made of its own tables by: millrace help --completion
+# Source it, or put it into /usr/share/bash-completion/completions/millrace.
+
+_millrace_words() {
+    case $1 in
+    '') echo init enqueue status results jobs costs cancel dlq config version help ;;
+    jobs) echo list ;;
+    dlq) echo list show replay drop ;;
+    esac
+}
+_millrace_options() {
+    case $1 in
+    'init') echo --output --config --help ;;
+    'enqueue') echo --text --url --jsonl --pipeline --tenant --priority --metadata --idempotency-key --deadline --wait --timeout --output --config --help ;;
+    'status') echo --output --config --help ;;
+    'results') echo --step --output --config --help ;;
+    'jobs list') echo --state --tenant --pipeline --since --limit --output --config --help ;;
+    'costs') echo --by --since --output --config --help ;;
+    'cancel') echo --output --config --help ;;
+    'dlq list') echo --tenant --pipeline --class --since --limit --output --config --help ;;
+    'dlq show') echo --message --output --config --help ;;
+    'dlq replay') echo --tenant --pipeline --class --since --all --dry-run --yes --output --config --help ;;
+    'dlq drop') echo --tenant --pipeline --class --since --all --dry-run --yes --output --config --help ;;
+    'config') echo --print --config --help ;;
+    'version') echo --output --config --help ;;
+    'help') echo --man --completion --config --help ;;
+    esac
+}
+_millrace_values() {
+    case "$1 $2" in
+    'init --output' | 'init -o') echo 'table json' ;;
+    'init --config') echo FILE ;;
+    'enqueue --text') echo NONE ;;
+    'enqueue --url') echo NONE ;;
+    'enqueue --jsonl') echo FILE ;;
+    'enqueue --pipeline' | 'enqueue -p') echo NONE ;;
+    'enqueue --tenant' | 'enqueue -t') echo NONE ;;
+    'enqueue --priority') echo NONE ;;
+    'enqueue --metadata' | 'enqueue -m') echo NONE ;;
+    'enqueue --idempotency-key') echo NONE ;;
+    'enqueue --deadline') echo NONE ;;
+    'enqueue --timeout') echo NONE ;;
+    'enqueue --output' | 'enqueue -o') echo 'table json ids' ;;
+    'enqueue --config') echo FILE ;;
+    'status --output' | 'status -o') echo 'table json' ;;
+    'status --config') echo FILE ;;
+    'results --step') echo NONE ;;
+    'results --output' | 'results -o') echo 'table json' ;;
+    'results --config') echo FILE ;;
+    'jobs list --state' | 'jobs list -s') echo 'queued running waiting done dead cancelled' ;;
+    'jobs list --tenant' | 'jobs list -t') echo NONE ;;
+    'jobs list --pipeline' | 'jobs list -p') echo NONE ;;
+    'jobs list --since') echo NONE ;;
+    'jobs list --limit' | 'jobs list -n') echo NONE ;;
+    'jobs list --output' | 'jobs list -o') echo 'table json' ;;
+    'jobs list --config') echo FILE ;;
+    'costs --by') echo 'tenant day pipeline step model provider' ;;
+    'costs --since') echo NONE ;;
+    'costs --output' | 'costs -o') echo 'table json' ;;
+    'costs --config') echo FILE ;;
+    'cancel --output' | 'cancel -o') echo 'table json' ;;
+    'cancel --config') echo FILE ;;
+    'dlq list --tenant' | 'dlq list -t') echo NONE ;;
+    'dlq list --pipeline' | 'dlq list -p') echo NONE ;;
+    'dlq list --class') echo NONE ;;
+    'dlq list --since') echo NONE ;;
+    'dlq list --limit' | 'dlq list -n') echo NONE ;;
+    'dlq list --output' | 'dlq list -o') echo 'table json' ;;
+    'dlq list --config') echo FILE ;;
+    'dlq show --output' | 'dlq show -o') echo 'table json' ;;
+    'dlq show --config') echo FILE ;;
+    'dlq replay --tenant' | 'dlq replay -t') echo NONE ;;
+    'dlq replay --pipeline' | 'dlq replay -p') echo NONE ;;
+    'dlq replay --class') echo NONE ;;
+    'dlq replay --since') echo NONE ;;
+    'dlq replay --output' | 'dlq replay -o') echo 'table json' ;;
+    'dlq replay --config') echo FILE ;;
+    'dlq drop --tenant' | 'dlq drop -t') echo NONE ;;
+    'dlq drop --pipeline' | 'dlq drop -p') echo NONE ;;
+    'dlq drop --class') echo NONE ;;
+    'dlq drop --since') echo NONE ;;
+    'dlq drop --output' | 'dlq drop -o') echo 'table json' ;;
+    'dlq drop --config') echo FILE ;;
+    'config --config') echo FILE ;;
+    'version --output' | 'version -o') echo 'table json' ;;
+    'version --config') echo FILE ;;
+    'help --man') echo FILE ;;
+    'help --config') echo FILE ;;
+    esac
+}
+_millrace() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local first=${COMP_WORDS[1]} command
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$(_millrace_words '')" -- "$cur")
+        return
+    fi
+    command=$first
+    if [[ -n $(_millrace_words "$first") ]]; then
+        if ((COMP_CWORD == 2)); then
+            mapfile -t COMPREPLY < <(compgen -W "$(_millrace_words "$first")" -- "$cur")
+            return
+        fi
+        command="$first ${COMP_WORDS[2]}"
+    fi
+    local values
+    values=$(_millrace_values "$command" "$prev")
+    if [[ $values == FILE ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    elif [[ $values == NONE ]]; then
+        return
+    elif [[ -n $values ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
+    elif [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_millrace_options "$command")" -- "$cur")
+    else
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    fi
+}
+complete -F _millrace millrace

@@ -1,0 +1,100 @@
+#include "producer/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+PGconn *mr_db_open(struct mr_cli *cli)
+{
+    struct mr_err err;
+    PGconn *conn = NULL;
+    int r = mr_pg_connect(&cli->config->database, MR_PG_CLIENT, "millrace", &conn, &err);
+    if (r == 0)
+        r = mr_pg_check_version(conn, &err);
+    if (r < 0) {
+        mr_cli_error(cli, "%s", err.msg);
+        mr_db_closep(&conn);
+        return NULL;
+    }
+    return conn;
+}
+
+PGresult *mr_db_query(
+    struct mr_cli *cli, PGconn *conn, const char *sql, int n, const char *const *params)
+{
+    PGresult *result = PQexecParams(conn, sql, n, NULL, params, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return result;
+    struct mr_err err;
+    mr_pg_error(conn, result, "asking the database", &err);
+    mr_cli_error(cli, "%s", err.msg);
+    PQclear(result);
+    return NULL;
+}
+
+void mr_db_closep(PGconn **conn)
+{
+    PQfinish(*conn);
+    *conn = NULL;
+}
+
+void mr_db_clearp(PGresult **result)
+{
+    PQclear(*result);
+    *result = NULL;
+}
+
+static const char *cell(const void *source, size_t row, size_t column)
+{
+    const PGresult *result = source;
+    if (PQgetisnull(result, (int)row, (int)column))
+        return NULL;
+    return PQgetvalue(result, (int)row, (int)column);
+}
+
+struct mr_rows mr_db_rows(const PGresult *result, const struct mr_column *columns, size_t ncolumns)
+{
+    assert((size_t)PQnfields(result) >= ncolumns);
+    return (struct mr_rows){.columns = columns,
+        .ncolumns = ncolumns,
+        .nrows = (size_t)PQntuples(result),
+        .cell = cell,
+        .source = result};
+}
+
+char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n)
+{
+    struct mr_buf buf = MR_BUF_INIT(n * MR_UUID_LEN + 3);
+    int r = mr_buf_putc(&buf, '{');
+    for (size_t i = 0; i < n && r == 0; i++) {
+        struct mr_uuid id;
+        char text[MR_UUID_LEN];
+        if (mr_uuid_parse(operands[i], &id) < 0) {
+            mr_cli_error(cli,
+                "%s is not a job id, which looks like "
+                "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000",
+                operands[i]);
+            mr_buf_deinit(&buf);
+            return NULL;
+        }
+        mr_uuid_format(&id, text);
+        r = mr_buf_printf(&buf, "%s%s", i ? "," : "", text);
+    }
+    if (r == 0)
+        r = mr_buf_putc(&buf, '}');
+    if (r < 0) {
+        mr_cli_error(cli, "too many jobs: %s", strerror(-r));
+        mr_buf_deinit(&buf);
+        return NULL;
+    }
+    return mr_buf_steal(&buf, NULL);
+}
+
+const char *mr_db_time(int64_t ms, char buf[static MR_TIME_LEN])
+{
+    if (ms == 0)
+        return NULL;
+    mr_time_format(ms, buf);
+    return buf;
+}

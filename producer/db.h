@@ -1,0 +1,31 @@
+/* The database as commands use it: one connection, text results, errors told to the user. */
+#pragma once
+
+#include "common/pg.h"
+#include "producer/output.h"
+
+/* Connects as the millrace command's own role and checks that the schema is the one this build
+ * knows. NULL: the user has been told why; the command exits with MR_EXIT_UNREACHABLE. */
+PGconn *mr_db_open(struct mr_cli *cli) MR_CHECK;
+
+/* Runs one statement with text parameters (NULL = null). NULL: the user has been told why. */
+PGresult *mr_db_query(
+    struct mr_cli *cli, PGconn *conn, const char *sql, int n, const char *const *params) MR_CHECK;
+
+/* For MR_CLEANUP. */
+void mr_db_closep(PGconn **conn);
+void mr_db_clearp(PGresult **result);
+
+/* The rows of a result whose columns stand in the order of `columns`. */
+struct mr_rows mr_db_rows(const PGresult *result, const struct mr_column *columns, size_t ncolumns);
+
+/* The operands as a uuid[] literal. An operand that is no job id is reported, and nothing returned.
+ */
+char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n) MR_CHECK;
+
+/* Formats a time parameter ("" buffer and NULL for ms 0). */
+const char *mr_db_time(int64_t ms, char buf[static MR_TIME_LEN]);
+
+/* SQL that writes a timestamptz as RFC 3339 in UTC. */
+#define MR_SQL_TIME(column)                                                                        \
+    "to_char(" column " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"

@@ -1,0 +1,63 @@
+/* Which dead jobs are meant, and what a replay of them would do. Shared by the dlq commands. */
+#pragma once
+
+#include "producer/db.h"
+
+/* Columns of mr_dlq_select, in order. */
+enum {
+    MR_DC_JOB,
+    MR_DC_CLASS,
+    MR_DC_STEP,
+    MR_DC_TENANT,
+    MR_DC_PIPELINE,
+    MR_DC_SPENT,
+    MR_DC_DIED,
+    MR_DC_MESSAGE,
+    MR_DC_ATTEMPTS,
+    MR_DC_STEPS_DONE,
+    MR_DC_REPLAYS,
+    MR_DC_WORKER,
+    MR_DC_VERSION,
+    MR_DC_LATE,           /* its deadline has passed */
+    MR_DC_STEPS_LEFT_OUT, /* steps that ended without a result and will not run again */
+    MR_DC_COUNT
+};
+extern const struct mr_column mr_dlq_columns[MR_DC_COUNT];
+
+/* --tenant, --pipeline, --class, --since. */
+#define MR_DLQ_FILTERS                                                                             \
+    {.name = "tenant",                                                                             \
+        .letter = 't',                                                                             \
+        .type = MR_OPT_TEXT,                                                                       \
+        .arg = "NAME",                                                                             \
+        .help = "Only this tenant's jobs"},                                                        \
+        {.name = "pipeline",                                                                       \
+            .letter = 'p',                                                                         \
+            .type = MR_OPT_TEXT,                                                                   \
+            .arg = "NAME",                                                                         \
+            .help = "Only jobs of this pipeline"},                                                 \
+        {.name = "class",                                                                          \
+            .type = MR_OPT_TEXT,                                                                   \
+            .arg = "CLASS",                                                                        \
+            .help = "Only jobs that died of this class of error, such as invalid or quota"},       \
+    {                                                                                              \
+        .name = "since", .type = MR_OPT_TIME, .arg = "TIME",                                       \
+        .help = "Only jobs that died after this time (RFC 3339) or within this duration (such "    \
+                "as 24h)"                                                                          \
+    }
+
+/* The dead jobs that operands and filters mean, the latest first; limit 0 = all. NULL with
+ * *ret_code set: the user has been told why. */
+PGresult *mr_dlq_select(
+    struct mr_cli *cli, PGconn *conn, int64_t limit, enum mr_exit *ret_code) MR_CHECK;
+
+/* Steps a replay reuses, and runs (-1: unknown, the pipeline is not in this configuration). */
+void mr_dlq_foresee(
+    struct mr_cli *cli, const PGresult *jobs, int row, int *ret_reuses, int *ret_runs);
+/* The same in words: "reuses 2 steps, runs 1". */
+#define MR_DLQ_WORDS 128
+void mr_dlq_foresee_words(
+    struct mr_cli *cli, const PGresult *jobs, int row, char ret[static MR_DLQ_WORDS]);
+
+/* Names operands that are no dead jobs. Returns how many. */
+size_t mr_dlq_missing(struct mr_cli *cli, const PGresult *jobs);

@@ -1,0 +1,17 @@
+/* Results of jobs, shared by `results` and `enqueue --wait`. */
+#pragma once
+
+#include "producer/db.h"
+
+/* Rows of the view results for these jobs (a uuid[] literal), in the order of the ids; step NULL =
+ * all. NULL: the user has been told why. */
+PGresult *mr_results_query(
+    struct mr_cli *cli, PGconn *conn, const char *ids, const char *step) MR_CHECK;
+
+enum { MR_RC_JOB, MR_RC_STEP, MR_RC_OUTPUT };
+
+/* One step's output for people, indented: its text, or its JSON. Long ones are cut unless whole. */
+void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool whole);
+
+/* The output as JSON; null when it cannot be read. */
+json_t *mr_results_json(const PGresult *results, int row);

@@ -1,0 +1,318 @@
+#include "producer/sender.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#define BYTES_MAX (32 << 20) /* bodies on their way, in all */
+#define SLICE_MS 100         /* the longest wait without a look at signals */
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS 5000
+#define STALL_NOTE_MS 2000 /* when a silence is worth a word */
+
+struct mr_sender {
+    struct mr_sender_world world;
+    struct mr_publisher *publisher;    /* NULL while there is no connection */
+    struct mr_shipment *first, **last; /* to be published, or published again */
+    size_t held, bytes;                /* not reported yet, published or not */
+    int64_t progress_ms;               /* when the broker last took something */
+    int64_t connect_ms;                /* not to be tried before */
+    int64_t backoff_ms;
+    bool noted; /* the user knows that nothing moves */
+    bool given_up;
+    struct mr_err err; /* why there is no connection */
+};
+
+static int64_t now_ms(const struct mr_sender *s)
+{
+    return mr_mono_ms(&s->world.clock);
+}
+
+/* Between a half and the whole of it, so that many clients do not come back at once. */
+static int64_t jitter(const struct mr_sender *s, int64_t ms)
+{
+    return ms / 2 + (int64_t)mr_random_below(&s->world.random, (uint64_t)(ms / 2 + 1));
+}
+
+struct mr_shipment *mr_shipment_free(struct mr_shipment *shipment)
+{
+    if (shipment) {
+        free(shipment->body);
+        free(shipment->source);
+        free(shipment);
+    }
+    return NULL;
+}
+
+static void report(
+    struct mr_sender *s, struct mr_shipment *shipment, enum mr_fate fate, const char *why)
+{
+    assert(s->held > 0);
+    s->held--;
+    s->bytes -= shipment->len;
+    s->world.fate(s->world.fate_ctx, shipment, fate, why);
+    mr_shipment_free(shipment);
+}
+
+static void append(struct mr_sender *s, struct mr_shipment *shipment)
+{
+    shipment->next = NULL;
+    *s->last = shipment;
+    s->last = &shipment->next;
+}
+
+static struct mr_shipment *take_first(struct mr_sender *s)
+{
+    struct mr_shipment *shipment = s->first;
+    s->first = shipment->next;
+    if (!s->first)
+        s->last = &s->first;
+    return shipment;
+}
+
+static void moved(struct mr_sender *s)
+{
+    s->progress_ms = now_ms(s);
+    s->noted = false;
+}
+
+/* A full queue: again a little later, for as long as the user wants to wait. */
+static void nacked(struct mr_sender *s, struct mr_shipment *shipment)
+{
+    int64_t now = now_ms(s), wait = BACKOFF_FIRST_MS << (shipment->nacks < 6 ? shipment->nacks : 6);
+    if (now - shipment->first_ms > s->world.timeout_ms) {
+        report(s, shipment, MR_FATE_REFUSED, "the queue is full and refuses more");
+        return;
+    }
+    shipment->nacks++;
+    shipment->retry_ms = now + jitter(s, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
+    append(s, shipment);
+}
+
+static void on_result(void *ctx, void *token, enum mr_publish_result result, const char *why)
+{
+    struct mr_sender *s = ctx;
+    struct mr_shipment *shipment = token;
+    switch (result) {
+    case MR_PUBLISH_OK:
+        moved(s);
+        report(s, shipment, MR_FATE_CONFIRMED, "");
+        return;
+    case MR_PUBLISH_RETURNED:
+        moved(s);
+        report(s, shipment, MR_FATE_REFUSED, why ? why : "no queue takes it; run millrace init");
+        return;
+    case MR_PUBLISH_NACKED:
+        nacked(s, shipment);
+        return;
+    case MR_PUBLISH_LOST:
+        append(s, shipment);
+        return;
+    }
+}
+
+static int connect_now(struct mr_sender *s)
+{
+    amqp_connection_state_t conn;
+    const struct mr_config_broker *broker = s->world.broker;
+    int r = mr_amqp_connect(broker, "millrace enqueue", 1, &s->world.random, &conn, &s->err);
+    if (r < 0)
+        return r;
+    r = mr_amqp_check_exchanges(conn, &s->err);
+    if (r < 0) {
+        mr_amqp_close(conn, true);
+        return r;
+    }
+    return mr_publisher_new(conn, broker->publish_window, on_result, s, &s->publisher, &s->err);
+}
+
+static void give_up(struct mr_sender *s, const char *why)
+{
+    s->given_up = true;
+    s->publisher = mr_publisher_free(s->publisher); /* brings the unconfirmed ones back */
+    while (s->first)
+        report(s, take_first(s), MR_FATE_FAILED, why);
+}
+
+static void lost(struct mr_sender *s)
+{
+    char text[MR_ERR_MAX + 96];
+    s->publisher = mr_publisher_free(s->publisher);
+    s->backoff_ms = BACKOFF_FIRST_MS;
+    s->connect_ms = now_ms(s) + jitter(s, s->backoff_ms);
+    snprintf(text, sizeof(text),
+        "connection to RabbitMQ lost (%s); connecting again for up to %lld s", s->err.msg,
+        (long long)(s->world.timeout_ms / 1000));
+    s->world.note(s->world.note_ctx, text);
+    s->noted = true;
+}
+
+static void reconnect(struct mr_sender *s, int wait_ms)
+{
+    int64_t left = s->connect_ms - now_ms(s);
+    if (left > 0) {
+        mr_signals_wait(s->world.signals, -1, -1, left < wait_ms ? (int)left : wait_ms);
+        return;
+    }
+    if (connect_now(s) == 0) {
+        s->world.note(s->world.note_ctx, "connected to RabbitMQ again");
+        return;
+    }
+    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
+    s->connect_ms = now_ms(s) + jitter(s, s->backoff_ms);
+}
+
+/* Publishes what is due. Negative: the connection is gone. */
+static int publish_due(struct mr_sender *s)
+{
+    int64_t now = now_ms(s);
+    for (size_t n = s->held; s->first && n > 0; n--) {
+        struct mr_shipment *shipment = take_first(s);
+        if (shipment->retry_ms > now) {
+            append(s, shipment);
+            continue;
+        }
+        struct mr_headers headers = {.id = shipment->id,
+            .tenant = shipment->tenant,
+            .pipeline = shipment->pipeline,
+            .priority = shipment->priority};
+        int r = mr_publisher_publish(s->publisher, MR_EX_JOBS, shipment->key, &headers,
+            shipment->body, shipment->len, true, shipment, &s->err);
+        if (r != 0) { /* full, or the connection is gone: back where it was */
+            shipment->next = s->first;
+            s->first = shipment;
+            if (!shipment->next)
+                s->last = &shipment->next;
+            return r < 0 ? r : 0;
+        }
+    }
+    return 0;
+}
+
+static void judge_silence(struct mr_sender *s)
+{
+    int64_t silence = now_ms(s) - s->progress_ms;
+    char text[MR_ERR_MAX + 96];
+    if (s->held == 0 || silence < STALL_NOTE_MS)
+        return;
+    bool blocked = s->publisher && mr_publisher_blocked(s->publisher);
+    const char *what = blocked ? "RabbitMQ has stopped taking messages (memory or disk alarm)"
+                               : "RabbitMQ does not answer";
+    if (silence < s->world.timeout_ms) {
+        if (!s->noted) {
+            snprintf(text, sizeof(text), "%s; waiting for up to %lld s", what,
+                (long long)(s->world.timeout_ms / 1000));
+            s->world.note(s->world.note_ctx, text);
+        }
+        s->noted = true;
+        return;
+    }
+    snprintf(text, sizeof(text), "not confirmed within %lld s: %s",
+        (long long)(s->world.timeout_ms / 1000), s->publisher ? what : s->err.msg);
+    give_up(s, text);
+}
+
+/* One round: publish, hear what the broker says, look at the time. */
+static int turn(struct mr_sender *s, int wait_ms)
+{
+    if (!s->publisher) {
+        reconnect(s, wait_ms);
+    } else {
+        int r = publish_due(s);
+        if (r == 0)
+            r = mr_publisher_poll(s->publisher, wait_ms, &s->err);
+        if (r < 0)
+            lost(s);
+    }
+    judge_silence(s);
+    return s->given_up ? -ENOTCONN : 0;
+}
+
+int mr_sender_new(const struct mr_sender_world *world, struct mr_sender **ret, struct mr_err *err)
+{
+    struct mr_sender *s = calloc(1, sizeof(*s));
+    if (!s)
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    s->world = *world;
+    s->last = &s->first;
+    int r = connect_now(s);
+    if (r < 0) {
+        *err = s->err;
+        free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+struct mr_sender *mr_sender_free(struct mr_sender *s)
+{
+    if (s) {
+        give_up(s, "interrupted before it was confirmed");
+        free(s);
+    }
+    return NULL;
+}
+
+static bool is_full(const struct mr_sender *s)
+{
+    return s->held >= (size_t)s->world.broker->publish_window ||
+           (s->held > 1 && s->bytes > BYTES_MAX);
+}
+
+int mr_sender_put(struct mr_sender *s, struct mr_shipment *shipment)
+{
+    shipment->first_ms = now_ms(s);
+    shipment->retry_ms = 0;
+    if (s->held++ == 0)
+        moved(s);
+    s->bytes += shipment->len;
+    append(s, shipment);
+    if (s->given_up) {
+        give_up(s, s->err.msg);
+        return -ENOTCONN;
+    }
+    if (s->publisher && publish_due(s) < 0)
+        lost(s);
+    while (is_full(s)) {
+        if (mr_signals_hit(s->world.signals))
+            return -EINTR;
+        int r = turn(s, SLICE_MS);
+        if (r < 0)
+            return r;
+    }
+    return mr_signals_hit(s->world.signals) ? -EINTR : 0;
+}
+
+int mr_sender_wait(struct mr_sender *s, int fd)
+{
+    for (;;) {
+        if (mr_signals_hit(s->world.signals))
+            return -EINTR;
+        int r = turn(s, 0);
+        if (r < 0)
+            return r;
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        if (poll(&ready, 1, 0) != 0)
+            return 0;
+        mr_signals_wait(
+            s->world.signals, fd, s->publisher ? mr_publisher_fd(s->publisher) : -1, SLICE_MS);
+    }
+}
+
+int mr_sender_flush(struct mr_sender *s, int64_t grace_ms)
+{
+    int64_t start = now_ms(s);
+    bool before = mr_signals_hit(s->world.signals);
+    while (s->held > 0) {
+        if (!before && mr_signals_hit(s->world.signals))
+            return -EINTR;
+        if (before && now_ms(s) - start > grace_ms)
+            return -EINTR;
+        int r = turn(s, SLICE_MS);
+        if (r < 0)
+            return r;
+    }
+    return s->given_up ? -ENOTCONN : 0;
+}
