@@ -157,6 +157,8 @@ int mr_prices_parse(const char *path, struct mr_prices *ret, struct mr_err *err)
 void mr_prices_set_ceiling(struct mr_prices *prices, const struct mr_config_money *money)
 {
     prices->ceiling = (struct mr_price){
+        .provider = "unknown",
+        .model = "*",
         .input = money->ceiling_input,
         .cached = money->ceiling_input,
         .cache_write = money->ceiling_input,
