@@ -74,6 +74,13 @@ begin
     end loop;
 end $$;
 
+-- What a job may have cost so far: settled and ambiguous.
+create function claim_spent(p_id uuid) returns bigint
+language sql stable set search_path = millrace, pg_temp as $$
+    select least(coalesce(sum(c.cost_pico), 0), 9223372036854775807)::bigint
+        from calls c where c.job_id = p_id;
+$$;
+
 -- The job that could not be inserted, because it or its idempotency key is there already.
 create function claim_known(p_worker bigint, p_dead_after_ms bigint, p_pool text, p_id uuid,
     p_tenant text, p_pipeline text, p_version int, p_priority int, p_replay int, p_key text,
@@ -103,6 +110,7 @@ begin
         return;
     elsif j.state in ('done', 'cancelled') or j.state = 'dead' and not v_replay then
         verdict := j.state;
+        spent_pico := claim_spent(p_id);
         return;
     end if;
 
@@ -170,8 +178,7 @@ begin
     error_class := null;
     error_message := null;
     error_step := null;
-    select least(coalesce(sum(c.cost_pico), 0), 9223372036854775807) into spent_pico
-        from calls c where c.job_id = p_id;
+    spent_pico := claim_spent(p_id);
     select jsonb_object_agg(o.name, o.step) into steps from (
         select s.name, jsonb_build_object('state', s.state, 'output', s.output, 'degraded',
             s.degraded, 'attempts', s.attempts) as step

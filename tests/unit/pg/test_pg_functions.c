@@ -43,7 +43,7 @@ static void test_whole_life(void)
     CHECK_STR(ROWS("select step, output, cost_usd from results order by step"),
         "entities|{\"text\": \"x\"}|0.000000000300\nextract|{\"text\": \"x\"}|0.000000000000\n"
         "summarize|{\"text\": \"x\"}|0.000000000300");
-    CHECK_STR(ROWS("select t.claim(2, 1)"), "done/-/-/-");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "done/-/-/600");
     CHECK_STR(ROWS("select tenant, jobs, calls, input_tokens, cost_usd from cost_by_tenant_day"),
         "acme|1|2|20|0.000000000600");
     PQfinish(conn);
@@ -188,7 +188,7 @@ static void test_cancel(void)
     CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelled");
     CHECK_STR(ROWS("select t.job(1)"), "queued/0/0/0");
     CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "cancelled/-/-/-");
-    CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "cancelled/-/-/-");
+    CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "cancelled/-/-/0");
     CHECK_STR(ROWS("select tenant, state from job_overview"), "acme|cancelled");
     CHECK_STR(ROWS("select t.claim(1, 2, 'k')"), "run/1/0/0"); /* the key is free */
     CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelling");
@@ -199,7 +199,7 @@ static void test_cancel(void)
     CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelled");
     ROWS("select t.claim(1, 3), t.commit(1, 3, 1, 'waiting')");
     CHECK_STR(ROWS("select cancel(t.id(3)), t.job(3)"), "cancelled|cancelled/1/0/0");
-    CHECK_STR(ROWS("select t.claim(2, 3)"), "cancelled/-/-/-");
+    CHECK_STR(ROWS("select t.claim(2, 3)"), "cancelled/-/-/0");
     ROWS("select t.claim(1, 4), cancel(t.id(4))");
     let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 4)"), "cancelled/-/-/-"); /* its worker is gone */
@@ -218,13 +218,14 @@ static void test_replay(void)
     ROWS("select t.commit(1, 1, 1, 'dead', step => 'summarize', state => 'failed')");
     CHECK_STR(ROWS("select step, error_class, attempts, spent_usd, steps_done from dead_jobs"),
         "summarize|invalid|1|0.000000000300|1");
-    CHECK_STR(ROWS("select t.claim(1, 1)"), "dead/-/-/-");
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "dead/-/-/300");
     CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "run/2/0/300");
     CHECK_STR(ROWS("select t.known(1, 1, replay => 1)"),
         "{\"extract\": {\"state\": \"done\", \"output\": {\"text\": \"x\"}, \"attempts\": 1, "
         "\"degraded\": false}}");
     ROWS("select t.commit(1, 1, 3, 'dead')");
-    CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "dead/-/-/-"); /* the same message again */
+    CHECK_STR(
+        ROWS("select t.claim(1, 1, replay => 1)"), "dead/-/-/300"); /* the same message again */
     CHECK_STR(ROWS("select t.claim(1, 1, replay => 2)"), "run/4/0/300");
     CHECK_STR(ROWS("select t.commit(1, 1, 4, 'done', step => 'summarize')"), "ok");
     CHECK_STR(ROWS("select state, error_class, replays from job_overview"), "done|-|2");
