@@ -1,0 +1,474 @@
+#include "worker/io/store_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECONNECT_MIN_MS 100
+#define RECONNECT_MAX_MS 10000
+#define CONFLICT_MIN_MS 20
+#define CONFLICT_MAX_MS 5000
+#define TROUBLE_MIN_MS 500 /* errors no repetition is likely to mend: a missing function, a bug */
+#define TROUBLE_MAX_MS 30000
+#define STUCK_MS 90000 /* longer than any statement may take: the server does not answer */
+#define GOODBYE_MS 1000
+
+enum state { IDLE, RUNNING, LEAVING, CLOSING };
+
+struct mr_store {
+    struct mr_store_options options;
+    struct mr_engine *engine;
+    enum state state;
+    struct mr_store_link *link;
+    struct mr_store_params params;
+    int64_t worker;
+
+    uv_prepare_t prepare; /* sends what the turn has brought */
+    uv_timer_t beat;
+    uv_timer_t wake;   /* a group is due: there is nothing to do but to run a turn */
+    uv_timer_t again;  /* connect; when leaving: enough of it */
+    unsigned failures; /* connections in a row */
+    bool beat_due;
+    int64_t sent_ms; /* the batch in flight */
+
+    struct mr_store_queue queues[MR_STORE_KINDS];
+    struct mr_store_group *groups; /* that were not answered, in no order */
+
+    unsigned open_handles;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+/* What the engine hands over must reach the database. A worker that cannot remember it had better
+ * die: then its leases go back, and what was not written runs again. */
+static void *must(void *memory)
+{
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static int64_t pause_ms(struct mr_store *store, int64_t min, int64_t max, int tries)
+{
+    int64_t limit = min << (tries < 16 ? tries : 16);
+    limit = limit < max ? limit : max;
+    return limit / 2 + (int64_t)mr_random_below(&store->options.random, (uint64_t)limit / 2 + 1);
+}
+
+/* ---- queues and groups ---- */
+
+static void push(struct mr_store *store, enum mr_store_kind kind, union mr_store_item item)
+{
+    struct mr_store_queue *queue = &store->queues[kind];
+    if (queue->count == queue->cap) {
+        queue->cap = queue->cap ? queue->cap * 2 : 64;
+        queue->items = must(reallocarray(queue->items, queue->cap, sizeof(queue->items[0])));
+    }
+    queue->items[queue->count++] = item;
+}
+
+static struct mr_store_group *group_new(
+    enum mr_store_kind kind, const union mr_store_item *items, size_t count)
+{
+    struct mr_store_group *group = must(calloc(1, sizeof(*group) + count * sizeof(items[0])));
+    group->kind = kind;
+    group->count = count;
+    memcpy(group->items, items, count * sizeof(items[0]));
+    return group;
+}
+
+static void put_back(struct mr_store *store, struct mr_store_group *group)
+{
+    group->next = store->groups;
+    store->groups = group;
+}
+
+/* A group that is due again, else the oldest of the queue; NULL: nothing to send. */
+static struct mr_store_group *next_group(struct mr_store *store, enum mr_store_kind kind)
+{
+    int64_t now = mr_mono_ms(&store->options.clock);
+    for (struct mr_store_group **at = &store->groups; *at; at = &(*at)->next)
+        if ((*at)->kind == kind && (*at)->due_ms <= now) {
+            struct mr_store_group *group = *at;
+            *at = group->next;
+            group->next = NULL;
+            return group;
+        }
+    struct mr_store_queue *queue = &store->queues[kind];
+    size_t count = queue->count < MR_STORE_BATCH_MAX ? queue->count : MR_STORE_BATCH_MAX;
+    if (count == 0)
+        return NULL;
+    struct mr_store_group *group = group_new(kind, queue->items, count);
+    queue->count -= count;
+    memmove(queue->items, queue->items + count, queue->count * sizeof(queue->items[0]));
+    return group;
+}
+
+/* Gives every item of the group back to the engine, which may say new things meanwhile. */
+static void deliver(struct mr_store *store, struct mr_store_group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        if (group->kind == MR_STORE_CLAIMS) {
+            mr_engine_claimed(store->engine, group->items[i].claim);
+        } else if (group->kind == MR_STORE_COMMITS) {
+            mr_engine_committed(store->engine, group->items[i].commit);
+        } else {
+            void *owner = group->items[i].reject->owner;
+            free(group->items[i].reject);
+            mr_engine_rejected(store->engine, owner);
+        }
+    free(group);
+}
+
+static void split(struct mr_store *store, struct mr_store_group *group)
+{
+    size_t half = group->count / 2;
+    struct mr_store_group *rest = group_new(group->kind, group->items + half, group->count - half);
+    rest->tries = group->tries;
+    rest->due_ms = group->due_ms;
+    group->count = half;
+    put_back(store, rest);
+    put_back(store, group);
+}
+
+static void on_wake(uv_timer_t *timer)
+{
+}
+
+/* Nothing of the group was written. */
+static void group_failed(struct mr_store *store, struct mr_store_group *group,
+    enum mr_pg_fault fault, const struct mr_err *why)
+{
+    if (fault == MR_PG_DATA && group->count == 1) {
+        mr_log(store->options.log, MR_ERROR, "store.refused", MR_STR("why", why->msg));
+        mr_store_refuse(group, why);
+        deliver(store, group);
+        return;
+    }
+    int64_t pause = 0;
+    if (fault != MR_PG_DATA) {
+        bool conflict = fault == MR_PG_CONFLICT;
+        pause = conflict ? pause_ms(store, CONFLICT_MIN_MS, CONFLICT_MAX_MS, group->tries)
+                         : pause_ms(store, TROUBLE_MIN_MS, TROUBLE_MAX_MS, group->tries);
+        group->tries++;
+        mr_log(store->options.log, conflict ? MR_WARN : MR_ERROR, "store.repeat",
+            MR_STR("why", why->msg), MR_INT("items", (int64_t)group->count),
+            MR_INT("tries", group->tries), MR_INT("pause_ms", pause));
+    }
+    group->due_ms = mr_mono_ms(&store->options.clock) + pause;
+    if (group->count > 1 && fault != MR_PG_CONFLICT)
+        split(store, group);
+    else
+        put_back(store, group);
+}
+
+/* ---- sending ---- */
+
+static void arm_wake(struct mr_store *store)
+{
+    int64_t due = INT64_MAX, now = mr_mono_ms(&store->options.clock);
+    for (const struct mr_store_group *group = store->groups; group; group = group->next)
+        due = group->due_ms < due ? group->due_ms : due;
+    if (due == INT64_MAX)
+        uv_timer_stop(&store->wake);
+    else
+        uv_timer_start(&store->wake, on_wake, due > now ? (uint64_t)(due - now) : 0, 0);
+}
+
+static void connection_failed(struct mr_store *store, const struct mr_err *why);
+
+/* Adds the group's transaction to the batch. False: the connection is unusable. */
+static bool add_group(struct mr_store *store, struct mr_store_group *group,
+    struct mr_store_segment *segments, size_t *count)
+{
+    const struct mr_store_caller caller = {
+        store->worker, store->options.dead_after_ms, store->options.pool};
+    struct mr_store_segment *segment = &segments[*count];
+    struct mr_err err;
+    *segment = (struct mr_store_segment){.group = group};
+    int rc = mr_store_send_group(mr_store_link_conn(store->link), &store->params, &caller, group,
+        segment->statements, &segment->count, &err);
+    if (rc == 0) {
+        (*count)++;
+        return true;
+    }
+    if (rc != -ECONNRESET) {
+        group_failed(store, group, rc == -ENOMEM ? MR_PG_CONFLICT : MR_PG_DATA, &err);
+        return true;
+    }
+    put_back(store, group);
+    return false;
+}
+
+static void flush(struct mr_store *store)
+{
+    struct mr_store_segment segments[MR_STORE_SEGMENTS];
+    size_t count = 0;
+    bool usable = true;
+    for (int kind = 0; kind < MR_STORE_KINDS && usable; kind++) {
+        struct mr_store_group *group = next_group(store, (enum mr_store_kind)kind);
+        if (group)
+            usable = add_group(store, group, segments, &count);
+    }
+    if (usable && store->beat_due) {
+        store->beat_due = false;
+        segments[count++] = (struct mr_store_segment){.statements = {MR_STORE_BEAT}, .count = 1};
+        usable = mr_store_send_simple(
+                     mr_store_link_conn(store->link), MR_STORE_BEAT, store->worker) == 0;
+    }
+    if (usable && count > 0) {
+        store->sent_ms = mr_mono_ms(&store->options.clock);
+        mr_store_link_sent(store->link, segments, count);
+    } else if (!usable) {
+        struct mr_err why;
+        mr_pg_error(mr_store_link_conn(store->link), NULL, "lost the database", &why);
+        for (size_t i = 0; i < count; i++)
+            if (segments[i].group)
+                put_back(store, segments[i].group);
+        mr_store_link_drop(store->link);
+        connection_failed(store, &why);
+    }
+    if (store->groups)
+        arm_wake(store);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct mr_store *store = prepare->data;
+    if (store->state == RUNNING && mr_store_link_ready(store->link))
+        flush(store);
+}
+
+/* ---- the connection ---- */
+
+static void on_again(uv_timer_t *timer)
+{
+    struct mr_store *store = timer->data;
+    mr_store_link_open(store->link, store->worker);
+}
+
+static void connection_failed(struct mr_store *store, const struct mr_err *why)
+{
+    if (store->state != RUNNING)
+        return;
+    int64_t pause =
+        pause_ms(store, RECONNECT_MIN_MS, RECONNECT_MAX_MS, (int)(store->failures & 15));
+    store->failures = store->failures < 15 ? store->failures + 1 : 15;
+    mr_log(store->options.log, MR_WARN, "store.lost", MR_STR("why", why->msg),
+        MR_INT("pause_ms", pause));
+    uv_timer_start(&store->again, on_again, (uint64_t)pause, 0);
+}
+
+static void on_up(struct mr_store *store, int64_t worker)
+{
+    store->worker = worker;
+    store->failures = 0;
+    mr_log(store->options.log, MR_INFO, "store.connected", MR_INT("worker", worker));
+}
+
+static void finish_leaving(struct mr_store *store);
+
+static void on_down(struct mr_store *store, const struct mr_err *why)
+{
+    if (store->state == LEAVING)
+        finish_leaving(store);
+    else
+        connection_failed(store, why);
+}
+
+static void say_goodbye(struct mr_store *store)
+{
+    const struct mr_store_segment segment = {.statements = {MR_STORE_STOP}, .count = 1};
+    if (mr_store_send_simple(mr_store_link_conn(store->link), MR_STORE_STOP, store->worker) == 0)
+        mr_store_link_sent(store->link, &segment, 1);
+    else
+        finish_leaving(store);
+}
+
+static void on_ended(struct mr_store *store, const struct mr_store_segment *segment)
+{
+    if (segment->group && !segment->failed)
+        deliver(store, segment->group);
+    else if (segment->group)
+        group_failed(store, segment->group, segment->fault, &segment->err);
+    else if (segment->failed)
+        mr_log(store->options.log, MR_WARN, "store.heartbeat", MR_STR("why", segment->err.msg));
+    if (store->groups && store->state == RUNNING)
+        arm_wake(store);
+    if (store->state != LEAVING || mr_store_link_busy(store->link))
+        return;
+    if (segment->group || segment->statements[0] != MR_STORE_STOP)
+        say_goodbye(store);
+    else
+        finish_leaving(store);
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct mr_store *store = timer->data;
+    store->beat_due = true;
+    if (store->state != RUNNING || !mr_store_link_busy(store->link) ||
+        mr_mono_ms(&store->options.clock) - store->sent_ms < STUCK_MS)
+        return;
+    struct mr_err why;
+    mr_err_set(
+        &why, 0, MR_CLASS_NETWORK, "the database has not answered for %d s", STUCK_MS / 1000);
+    mr_store_link_drop(store->link);
+    connection_failed(store, &why);
+}
+
+/* ---- what the engine says ---- */
+
+static void op_claim(void *ctx, struct mr_claim *claim)
+{
+    claim->steps = NULL;
+    push(ctx, MR_STORE_CLAIMS, (union mr_store_item){.claim = claim});
+}
+
+static void op_commit(void *ctx, struct mr_commit *commit)
+{
+    push(ctx, MR_STORE_COMMITS, (union mr_store_item){.commit = commit});
+}
+
+static void op_reject(void *ctx, void *owner, const struct mr_envelope_salvage *who,
+    const struct mr_err *why, const char *body, size_t len)
+{
+    struct mr_store_reject *reject = must(calloc(1, sizeof(*reject)));
+    reject->owner = owner;
+    reject->id = who->id;
+    memcpy(reject->tenant, who->tenant, sizeof(reject->tenant));
+    memcpy(reject->pipeline, who->pipeline, sizeof(reject->pipeline));
+    reject->why = *why;
+    reject->bytes = (int64_t)len;
+    /* The beginning, for a person: what is no printable ASCII becomes a point. */
+    size_t n = len < sizeof(reject->head) - 1 ? len : sizeof(reject->head) - 1;
+    for (size_t i = 0; i < n; i++)
+        reject->head[i] = body[i] >= 0x20 && body[i] < 0x7f ? body[i] : '.';
+    push(ctx, MR_STORE_REJECTS, (union mr_store_item){.reject = reject});
+}
+
+struct mr_store_ops mr_store_ops(struct mr_store *store)
+{
+    return (struct mr_store_ops){op_claim, op_commit, op_reject, store};
+}
+
+/* ---- life ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct mr_store *store = handle->data;
+    if (--store->open_handles == 0 && store->closed)
+        store->closed(store->closed_ctx);
+}
+
+static void on_link_closed(struct mr_store *store)
+{
+    uv_close((uv_handle_t *)&store->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&store->beat, on_handle_closed);
+    uv_close((uv_handle_t *)&store->wake, on_handle_closed);
+    uv_close((uv_handle_t *)&store->again, on_handle_closed);
+}
+
+static const struct mr_store_link_events link_events = {
+    .up = on_up,
+    .put_back = put_back,
+    .down = on_down,
+    .ended = on_ended,
+    .closed = on_link_closed,
+};
+
+int mr_store_new(uv_loop_t *loop, const struct mr_store_options *options, struct mr_store **ret,
+    struct mr_err *err)
+{
+    struct mr_store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    store->options = *options;
+    store->link = mr_store_link_new(loop, store, &store->options, &link_events);
+    if (!store->link) {
+        free(store);
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    }
+    mr_store_params_init(&store->params);
+    store->prepare.data = store->beat.data = store->wake.data = store->again.data = store;
+    uv_prepare_init(loop, &store->prepare);
+    uv_timer_init(loop, &store->beat);
+    uv_timer_init(loop, &store->wake);
+    uv_timer_init(loop, &store->again);
+    store->open_handles = 4;
+    *ret = store;
+    return 0;
+}
+
+void mr_store_start(struct mr_store *store, struct mr_engine *engine)
+{
+    assert(store->state == IDLE);
+    store->engine = engine;
+    store->state = RUNNING;
+    uint64_t beat = (uint64_t)store->options.heartbeat_ms;
+    uv_prepare_start(&store->prepare, on_prepare);
+    uv_timer_start(&store->beat, on_beat, beat, beat);
+    mr_store_link_open(store->link, store->worker);
+}
+
+int64_t mr_store_worker(const struct mr_store *store)
+{
+    return store->worker;
+}
+
+static void finish_leaving(struct mr_store *store)
+{
+    if (store->state != LEAVING)
+        return;
+    store->state = CLOSING;
+    uv_timer_stop(&store->again);
+    mr_store_link_close(store->link);
+}
+
+static void on_enough(uv_timer_t *timer)
+{
+    finish_leaving(timer->data);
+}
+
+void mr_store_close(struct mr_store *store, void (*closed)(void *ctx), void *ctx)
+{
+    assert(store->state == IDLE || store->state == RUNNING);
+    store->closed = closed;
+    store->closed_ctx = ctx;
+    store->state = LEAVING;
+    uv_timer_stop(&store->beat);
+    uv_timer_stop(&store->wake);
+    /* Even with nobody to say goodbye to, the end comes on a later turn. */
+    bool there = mr_store_link_ready(store->link) || mr_store_link_busy(store->link);
+    uv_timer_start(&store->again, on_enough, there ? GOODBYE_MS : 0, 0);
+    if (mr_store_link_ready(store->link))
+        say_goodbye(store);
+}
+
+static void free_items(enum mr_store_kind kind, union mr_store_item *items, size_t count)
+{
+    for (size_t i = 0; i < count && kind == MR_STORE_REJECTS; i++)
+        free(items[i].reject);
+}
+
+struct mr_store *mr_store_free(struct mr_store *store)
+{
+    if (!store)
+        return NULL;
+    assert(store->open_handles == 0);
+    mr_store_link_free(store->link);
+    for (int kind = 0; kind < MR_STORE_KINDS; kind++) {
+        struct mr_store_queue *queue = &store->queues[kind];
+        free_items((enum mr_store_kind)kind, queue->items, queue->count);
+        free(queue->items);
+    }
+    for (struct mr_store_group *group = store->groups, *next; group; group = next) {
+        next = group->next;
+        free_items(group->kind, group->items, group->count);
+        free(group);
+    }
+    mr_store_params_deinit(&store->params);
+    free(store);
+    return NULL;
+}

@@ -1,0 +1,48 @@
+/* mr_store_ops on PostgreSQL: one connection, one pipelined batch in flight at a time.
+ *
+ * Whatever the engine says while a batch is in flight makes the next one. A batch is up to three
+ * transactions: claims; then settles, commits and rejects; then the heartbeat. Claims go alone so
+ * that they never wait for a row while they hold one another worker waits for (sql/routines).
+ *
+ * Nothing is ever dropped. When the connection is lost, what was not answered is said again on the
+ * next one; the SQL functions answer a repetition as they did the first time. A transaction the
+ * database refuses as data (SQLSTATE classes 22, 23, 54) is halved until the guilty item stands
+ * alone, which then is REFUSED. Other errors are repeated with a growing pause, halved too, so that
+ * one item the database chokes on does not hold up the others.
+ *
+ * Connecting blocks (name lookup, several hosts, TLS) and so happens on a thread of libuv's pool.
+ */
+#pragma once
+
+#include "worker/engine/engine.h"
+
+#include <uv.h>
+
+struct mr_store;
+
+/* Strings and database are borrowed for the store's life. */
+struct mr_store_options {
+    const struct mr_config_database *database;
+    const char *name, *pool; /* of the worker, as it shows in millrace.workers */
+    int heartbeat_ms, dead_after_ms;
+    struct mr_clock clock;
+    struct mr_random random;
+    const struct mr_log *log;
+};
+
+/* 0, or negative with err. Connects to nothing yet. */
+int mr_store_new(uv_loop_t *loop, const struct mr_store_options *options, struct mr_store **ret,
+    struct mr_err *err) MR_CHECK;
+struct mr_store_ops mr_store_ops(struct mr_store *store);
+
+/* Begins to connect, and goes on trying for ever. */
+void mr_store_start(struct mr_store *store, struct mr_engine *engine);
+
+/* The worker's id in millrace.workers; 0 before the first connection. */
+int64_t mr_store_worker(const struct mr_store *store);
+
+/* Says goodbye to the database if it is there (bounded by a second, so that the worker's calls
+ * protect nothing any more), drops what is still unanswered, closes all handles, then calls closed.
+ * mr_store_free after that; it takes NULL and returns NULL. */
+void mr_store_close(struct mr_store *store, void (*closed)(void *ctx), void *ctx);
+struct mr_store *mr_store_free(struct mr_store *store);
