@@ -26,13 +26,37 @@ static int by_position(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Equal but for the kind and amount of white space: a name may be broken over two lines. */
+static bool is_same(const char *a, const char *a_end, const char *b, const char *b_end)
+{
+    while (a < a_end && b < b_end) {
+        if (is_blank(*a) && is_blank(*b)) {
+            while (a < a_end && is_blank(*a))
+                a++;
+            while (b < b_end && is_blank(*b))
+                b++;
+        } else if (*a++ != *b++) {
+            return false;
+        }
+    }
+    return a == a_end && b == b_end;
+}
+
 static bool is_repeat(
     const struct mr_span *kept, size_t n, const struct mr_span *span, const char *bytes)
 {
-    for (size_t i = 0; i < n; i++)
-        if (kept[i].entity == span->entity && kept[i].len == span->len &&
-            memcmp(bytes + kept[i].at, bytes + span->at, span->len) == 0)
+    const char *text = bytes + span->at;
+    for (size_t i = 0; i < n; i++) {
+        const char *other = bytes + kept[i].at;
+        if (kept[i].entity == span->entity &&
+            is_same(other, other + kept[i].len, text, text + span->len))
             return true;
+    }
     return false;
 }
 

@@ -119,12 +119,14 @@
     "vienne viena bern berne zurich zürich geneva genf genève ginebra basel lausanne brussels "    \
     "brüssel bruxelles bruselas antwerp antwerpen amsterdam rotterdam utrecht copenhagen "          \
     "kopenhagen stockholm oslo helsinki reykjavik dublin edinburgh glasgow manchester liverpool "    \
-    "birmingham bristol leeds oxford cambridge munich münchen hamburg cologne köln frankfurt "     \
+    "birmingham bristol cardiff belfast nottingham sheffield leeds oxford cambridge munich "         \
+    "münchen hamburg cologne köln frankfurt "                                                      \
     "stuttgart düsseldorf dortmund essen leipzig dresden hannover nürnberg bremen bonn mannheim "  \
     "heidelberg freiburg augsburg karlsruhe potsdam rostock kiel lübeck mainz graz linz salzburg "  \
     "innsbruck lyon marseille toulouse bordeaux lille nantes strasbourg straßburg nice rennes "     \
     "grenoble montpellier barcelona valencia sevilla seville zaragoza málaga bilbao granada "       \
-    "alicante córdoba salamanca milan milano mailand naples napoli turin torino florence firenze "  \
+    "alicante murcia córdoba salamanca milan milano mailand naples napoli turin torino florence "   \
+    "firenze "                                                                                       \
     "florenz venice venezia venedig bologna genova palermo porto coimbra braga warsaw warschau "     \
     "krakow prague prag budapest bucharest sofia athens athen istanbul ankara moscow moskau "        \
     "moscou "                                                                                        \

@@ -101,12 +101,12 @@ static int find_words(struct mr_text *text)
     return text->words ? 0 : -ENOMEM;
 }
 
-/* What stands between two words: where a sentence would end and the next begin. */
+/* What stands between two words. */
 struct gap {
     bool paragraph; /* an empty line, or a list item begins */
     bool strong;    /* ! ? … or their kin */
     bool dot;       /* a full stop right behind the word, and white space after it */
-    size_t end, begin;
+    size_t end;     /* behind the punctuation that belongs to the word before */
 };
 
 static bool is_mark(uint32_t c)
@@ -122,31 +122,42 @@ static bool is_closer(uint32_t c)
 
 static struct gap read_gap(const struct mr_text *text, size_t at, size_t end)
 {
-    struct gap gap = {.end = at, .begin = end};
+    struct gap gap = {.end = at};
     bool first_dot = at < end && text->bytes[at] == '.', spaced = false;
-    unsigned newlines = 0;
     bool open = true; /* still in the punctuation that belongs to the word before */
+    unsigned newlines = 0;
     for (size_t i = at; i < end;) {
         uint32_t c;
-        size_t n = mr_utf8_next(text->bytes + i, end - i, &c);
-        bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == 0xa0 || c == 0x3000;
+        i += mr_utf8_next(text->bytes + i, end - i, &c);
         gap.strong = gap.strong || (open && is_mark(c));
-        if (open && (c == '.' || is_mark(c) || is_closer(c)))
-            gap.end = i + n;
-        else if (open) {
-            open = false;
-            gap.begin = i;
-        }
+        bool before_closer = end - i >= 2 && memcmp(text->bytes + i, "»", 2) == 0;
+        open = open && (c == '.' || is_mark(c) || is_closer(c) || before_closer);
+        gap.end = open ? i : gap.end;
         newlines += c == '\n';
         gap.paragraph = gap.paragraph || newlines > 1 ||
                         (newlines > 0 && (c == '-' || c == '*' || c == '#' || c == 0x2022));
-        spaced = spaced || space;
-        if (space && !open && gap.begin == i)
-            gap.begin = i + n;
-        i += n;
+        spaced = spaced || c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == 0xa0;
     }
     gap.dot = first_dot && (spaced || end == text->len);
     return gap;
+}
+
+/* Where a sentence whose first word is at `at` begins: quotation marks and the like that open it
+ * belong to it, bullets do not. Never before `least`. */
+static size_t opening(const struct mr_text *text, size_t least, size_t at)
+{
+    static const char *const openers[] = {
+        "\"", "'", "(", "[", "“", "„", "‘", "«", "« ", "«\u00a0", "«\u202f", "¿", "¡", "「", "『"};
+    bool found = true;
+    while (found) {
+        found = false;
+        for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]) && !found; i++) {
+            size_t n = strlen(openers[i]);
+            found = at >= least + n && memcmp(text->bytes + at - n, openers[i], n) == 0;
+            at -= found ? n : 0;
+        }
+    }
+    return at;
 }
 
 /* "3. März", "J. Smith", "z. B.", "Dr. No": a full stop that ends nothing. */
@@ -188,7 +199,8 @@ static int add_sentence(struct mr_text *text, size_t *room, struct mr_sentence s
 
 static int find_sentences(struct mr_text *text)
 {
-    size_t room = 0, first = 0, start = text->nwords > 0 ? text->words[0].at : 0;
+    size_t room = 0, first = 0;
+    size_t start = text->nwords > 0 ? opening(text, 0, text->words[0].at) : 0;
     for (size_t i = 0; i < text->nwords && text->nsentences < MR_SENTENCES_MAX; i++) {
         size_t word_end = text->words[i].at + text->words[i].len;
         bool last = i + 1 == text->nwords;
@@ -205,9 +217,8 @@ static int find_sentences(struct mr_text *text)
         int rc = add_sentence(text, &room, sentence);
         if (rc < 0)
             return rc;
-        /* What opens the next sentence, such as a quotation mark, belongs to it; bullets do not. */
         first = i + 1;
-        start = last || gap.paragraph || !stopped ? (last ? 0 : text->words[first].at) : gap.begin;
+        start = last ? 0 : opening(text, gap.end, text->words[first].at);
     }
     return 0;
 }

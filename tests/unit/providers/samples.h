@@ -1,0 +1,77 @@
+/* Invented news in four languages, for the tests of the local provider. */
+#pragma once
+
+static const char sample_en[] =
+    "The city council of Bristol approved a new transport plan on Tuesday, 14 March 2023, "
+    "after more than two years of debate. The plan will cost £120 million and is meant to "
+    "cut car traffic in the centre by 25 percent before 2030. Mayor Marvin Rees said the "
+    "decision would make the city healthier and quieter. \"We cannot keep building roads "
+    "and expect less traffic,\" he told reporters.\n"
+    "\n"
+    "Under the plan, four bus lanes will be extended and a tram line will connect the "
+    "harbour with Temple Meads station. The tram line alone accounts for £70 million of "
+    "the budget. Critics say the money would be better spent on housing. Sarah Thompson, "
+    "who runs a bakery on Park Street, fears that she will lose customers during the "
+    "construction work. \"Nobody has told us how long the street will be closed,\" she "
+    "said.\n"
+    "\n"
+    "The University of Bristol studied the effects of a similar plan in Utrecht and found "
+    "that shops gained customers in the long run. Dr. Helen Carter, who led the study, "
+    "said that traffic in Utrecht fell by 18% within three years. Her team interviewed "
+    "2,400 residents. The study was funded by the European Commission and published in "
+    "Transport Research on May 2, 2022.\n"
+    "\n"
+    "Work on the bus lanes will begin in September 2023, and the tram line should open in "
+    "2028. Residents can send comments to transport@bristol.example or call +44 117 922 "
+    "2000. More information is available at https://www.bristol.example/transport-plan. "
+    "The council will report on the costs of the plan every six months. Payments go to "
+    "IBAN GB29 NWBK 6016 1331 9268 19. The construction company Balfour Builders Ltd. "
+    "will do most of the work, together with J. R. Hughes & Sons Ltd from Cardiff.\n";
+
+static const char sample_de[] =
+    "Die Stadt Leipzig hat am 3. Mai 2024 ein neues Wasserwerk eröffnet, das rund 400.000 "
+    "Menschen versorgen soll. Das Werk kostete 85 Millionen Euro und wurde von der "
+    "Stadtwerke Leipzig GmbH gebaut. Oberbürgermeister Burkhard Jung sprach bei der "
+    "Eröffnung von einem wichtigen Schritt für die Versorgungssicherheit. Nach Angaben "
+    "der Universität Leipzig sinkt der Energieverbrauch des Werks um 30 Prozent gegenüber "
+    "der alten Anlage.\n"
+    "\n"
+    "Die Planung begann bereits im Jahr 2015, wurde aber mehrmals verschoben. Grund dafür "
+    "waren z. B. steigende Baukosten und ein Streit um das Grundstück. Die Siemens AG "
+    "lieferte die Steuerungstechnik, die Pumpen kamen aus den Niederlanden. Dr. Anna "
+    "Schneider, die das Projekt leitete, lobte die Zusammenarbeit mit den Firmen. \"Wir "
+    "haben viel gelernt\", sagte Frau Schneider am Freitag.\n"
+    "\n"
+    "Kritik kam vom Naturschutzbund. Dessen Sprecher Thomas Krüger bemängelte, dass für "
+    "den Bau 200 Bäume gefällt wurden. Die Stadt will bis Ende 2025 doppelt so viele "
+    "Bäume pflanzen. Fragen beantwortet das Bürgertelefon unter 0341 1230 oder per E-Mail "
+    "an wasser@leipzig.example. Rechnungen sind zahlbar auf das Konto DE89 3704 0044 0532 "
+    "0130 00 bis zum 31.12.2024. Die Gebühr beträgt 12,50 € pro Monat.\n";
+
+static const char sample_fr[] =
+    "Le conseil municipal de Nantes a voté jeudi 12 octobre 2023 la rénovation du pont "
+    "Anne-de-Bretagne. Les travaux dureront trois ans et coûteront 150 millions d'euros. "
+    "Le maire, Mme Johanna Rolland, a déclaré que le nouveau pont accueillera deux lignes "
+    "de tramway. Selon l'Université de Nantes, le trafic sur le pont devrait augmenter de "
+    "20 % d'ici 2030.\n"
+    "\n"
+    "Les habitants de l'île de Nantes sont inquiets. M. Pierre Lefèvre, qui habite rue de "
+    "la Loire, craint le bruit du chantier. « Personne ne nous a demandé notre avis », "
+    "dit-il. La mairie promet des réunions publiques et un numéro d'appel, le +33 2 40 41 "
+    "90 00. Les associations demandent également que les arbres du quai soient protégés. "
+    "La Banque Européenne finance un tiers du projet, et la SNCF modifiera ses horaires. "
+    "Le premier tramway passera sur le pont le 1er mars 2027.\n";
+
+static const char sample_es[] =
+    "El Ayuntamiento de Valencia presentó el 5 de junio de 2024 un plan para plantar "
+    "10.000 árboles en la ciudad. El proyecto costará 8 millones de euros y durará cuatro "
+    "años. La alcaldesa, María José Catalá, explicó que los árboles bajarán la "
+    "temperatura de las calles hasta 3 grados. Según un estudio de la Universidad de "
+    "Sevilla, la sombra reduce el consumo de aire acondicionado un 15 %.\n"
+    "\n"
+    "Los vecinos reciben el plan con interés, aunque algunos critican la falta de "
+    "detalles. El señor Javier Ortega, presidente de la asociación de vecinos de Ruzafa, "
+    "pidió más zonas verdes en su barrio. La empresa Jardines del Turia S.L. se encargará "
+    "de los trabajos. Los árboles llegarán desde Murcia y Portugal. Las personas "
+    "interesadas pueden escribir a arboles@valencia.example o visitar "
+    "www.valencia.example/arboles.\n";
