@@ -158,16 +158,33 @@ class Stack:
             )
 
     def queues(self):
-        """{queue: messages, ready and unacked}"""
+        """{queue: messages, ready and unacked}; up to a second old."""
         rows = self.ops("rabbitmqctl", "-q", "--no-table-headers", "list_queues", "name", "messages")
         return {name: int(n) for name, n in (row.split() for row in rows.splitlines() if row.strip())}
 
+    def ready(self, queue):
+        """Messages ready in a queue, as of now."""
+        with self.broker() as connection:
+            return connection.channel().queue_declare(queue, passive=True).method.message_count
+
+    def purge(self, *queues):
+        with self.broker() as connection:
+            for queue in queues:
+                connection.channel().queue_purge(queue)
+
     def wait_queues_empty(self, seconds=30, but=()):
-        wait_until(
-            "empty queues",
-            lambda: not any(n for name, n in self.queues().items() if name not in but),
-            seconds,
-        )
+        """No message anywhere, twice in a row, further apart than the counts are old."""
+
+        def empty():
+            return not any(n for name, n in self.queues().items() if name not in but)
+
+        def twice():
+            if not empty():
+                return False
+            time.sleep(1.5)
+            return empty()
+
+        wait_until("empty queues", twice, seconds)
 
     # ---- programs
 
