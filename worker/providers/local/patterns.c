@@ -15,33 +15,34 @@
 #define NO_WORD_AFTER "(?![\\p{L}\\p{N}])"
 #define SP "[ \\x{a0}\\x{202f}]"
 
-#define MONTH                                                                                         \
-    "(?:jan(?:uary|uar|vier|uari|eiro)?|enero|gennaio|jänner|feb(?:ruary|ruar|brero|braio|ruari)?"   \
-    "|"                                                                                               \
-    "février|fevereiro|febrero|febbraio|mar(?:ch|s|zo|ço)?|märz|maart|apr(?:il|ile)?|avril|abril|" \
-    "may|mai|mayo|maggio|maio|mei|june?|juni|juin|junio|giugno|junho|jul[yi]?|juillet|julio|"         \
-    "luglio|julho|aug(?:ust|ustus)?|août|agosto|sept?(?:ember|embre|tembre|iembre|tiembre)?|"        \
-    "settembre|setembro|o[ck]t(?:ober|obre)?|octubre|ottobre|outubro|nov(?:ember|embre|iembre)?|"     \
+#define MONTH                                                                                      \
+    "(?:jan(?:uary|uar|vier|uari|eiro)?|enero|gennaio|jänner|feb(?:ruary|ruar|"                   \
+    "brero|braio|ruari)?|février|fevereiro|febrero|febbraio|mar(?:ch|s|zo|ço)?|"                 \
+    "märz|maart|apr(?:il|ile)?|avril|abril|may|mai|mayo|maggio|maio|mei|june?|juni|"              \
+    "juin|junio|giugno|junho|jul[yi]?|juillet|julio|luglio|julho|aug(?:ust|ustus)?|"               \
+    "août|agosto|sept?(?:ember|embre|tembre|iembre|tiembre)?|settembre|setembro|"                 \
+    "o[ck]t(?:ober|obre)?|octubre|ottobre|outubro|nov(?:ember|embre|iembre)?|"                     \
     "novembro|de[cz](?:ember|embro)?|décembre|diciembre|dicembre)"
+
 #define WEEKDAY                                                                                    \
-    "(?:(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|montag|dienstag|mittwoch|donnerstag|"        \
-    "freitag|"                                                                                     \
-    "samstag|sonntag|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miércoles|" \
-    "jueves|viernes|sábado|domingo),? (?:den |the |el |le )?)?"
-#define UNIT                                                                                        \
-    "(?:" SP "?(?:thousand|million|billion|trillion|millions?|milliards?|millones|mil millones|"    \
-    "millionen|milliarden|mio\\.?|mrd\\.?|milioni|miliardi|milhões|miljoen|miljard|tausend|mille|" \
-    "bn|m|k)" NO_WORD_AFTER "(?: (?:de|d’|d')" SP "?)?)?"
+    "(?:(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|montag|dienstag|mittwoch|"                   \
+    "donnerstag|freitag|samstag|sonntag|lundi|mardi|mercredi|jeudi|vendredi|samedi|"               \
+    "dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo),? (?:den |the |"             \
+    "el |le )?)?"
+
+#define UNIT                                                                                       \
+    "(?:" SP "?(?:thousand|million|billion|trillion|millions?|milliards?|millones|"                \
+    "mil millones|millionen|milliarden|mio\\.?|mrd\\.?|milioni|miliardi|milhões|"                 \
+    "miljoen|miljard|tausend|mille|bn|m|k)" NO_WORD_AFTER "(?: (?:de|d’|d')" SP "?)?)?"
+
 #define NUMBER "[0-9]{1,15}(?:[.,'’]?" SP "?[0-9]{2,3}){0,6}(?:[.,](?:[0-9]{1,4}|-|–))?"
 #define CURRENCY                                                                                   \
     "(?:US\\$|A\\$|C\\$|\\$|€|£|¥|₹|(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CNY|INR|" \
     "BRL)" NO_WORD_AFTER ")"
 #define CURRENCY_AFTER                                                                             \
-    "(?:\\$|€|£|(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CNY|INR|BRL|euros?|(?:US-)?"     \
-    "dollars?|"                                                                                    \
-    "dólares|dollari|pounds?(?: sterling)?|livres "                                               \
-    "sterling|pfund|libras|francs?|franken|pesos|yen|"                                             \
-    "yuan|reais|cents?)" NO_WORD_AFTER ")"
+    "(?:\\$|€|£|(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CNY|INR|BRL|euros?|"             \
+    "(?:US-)?dollars?|dólares|dollari|pounds?(?: sterling)?|livres sterling|pfund|"               \
+    "libras|francs?|franken|pesos|yen|yuan|reais|cents?)" NO_WORD_AFTER ")"
 
 static const struct pattern {
     enum mr_entity entity;
