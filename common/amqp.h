@@ -8,9 +8,14 @@
 #include "common/envelope.h"
 #include "common/ids.h"
 
-#include <amqp.h>
 #include <stdbool.h>
 #include <stdint.h>
+/* From 0.12 on the old names of its headers are a #warning. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#else
+#include <amqp.h>
+#endif
 
 #define MR_EX_JOBS "millrace.jobs"
 #define MR_EX_DEAD "millrace.dead"

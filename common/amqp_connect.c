@@ -1,8 +1,6 @@
 /* Getting a connection, losing it, and putting what the broker said into words. */
 #include "common/amqp.h"
 
-#include <amqp_ssl_socket.h>
-#include <amqp_tcp_socket.h>
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -10,6 +8,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#if __has_include(<rabbitmq-c/ssl_socket.h>)
+#include <rabbitmq-c/ssl_socket.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp_ssl_socket.h>
+#include <amqp_tcp_socket.h>
+#endif
 
 #define PORT 5672
 #define PORT_TLS 5671

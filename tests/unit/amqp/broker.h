@@ -1,7 +1,7 @@
 /* What the cases against a real broker share. They are skipped unless
  *   MILLRACE_TEST_AMQP=host:port:user:passwordfile       a broker that is the tests' own
  *   MILLRACE_TEST_RABBITMQCTL=path                       a command that administers it
- * are set. */
+ * are set. MILLRACE_TEST_AMQP_CA=path: the port speaks TLS with a certificate of this CA. */
 #pragma once
 
 #include "common/amqp.h"
@@ -41,7 +41,9 @@ static inline struct broker *broker_from_env(void)
         .password_file = fields[3],
         .heartbeat_s = 10,
         .connect_timeout_ms = 3000,
-        .publish_window = 256};
+        .publish_window = 256,
+        .tls = getenv("MILLRACE_TEST_AMQP_CA") != NULL,
+        .ca_file = getenv("MILLRACE_TEST_AMQP_CA")};
     broker->random = mr_random_system();
     broker->log = (struct mr_log){
         .fd = 2, .level = getenv("VERBOSE") ? MR_DEBUG : MR_ERROR, .program = "test"};

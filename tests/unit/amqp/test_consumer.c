@@ -145,9 +145,8 @@ static void send_all(struct broker *broker, int first, int last, size_t (*length
     struct mr_publisher *publisher;
     struct mr_err err;
     char *body = malloc(20 << 20), key[MR_QUEUE_MAX];
-    CHECK_INT(mr_publisher_new(
-                  broker_connect(broker), 256, ignore_result, NULL, &publisher, &err),
-        0);
+    CHECK_INT(
+        mr_publisher_new(broker_connect(broker), 256, ignore_result, NULL, &publisher, &err), 0);
     for (int i = first; i < last;) {
         int n = snprintf(body, 16, "%d:", i);
         memset(body + n, i & 0xff, length(i));
