@@ -17,7 +17,11 @@
 enum state { IDLE, RUNNING, LEAVING, CLOSING };
 
 struct mr_store {
-    struct mr_store_options options;
+    struct mr_config *config; /* referenced */
+    char worker_name[MR_NAME_MAX + 1];
+    struct mr_clock clock;
+    struct mr_random random;
+    const struct mr_log *log;
     struct mr_engine *engine;
     enum state state;
     struct mr_store_link *link;
@@ -32,77 +36,18 @@ struct mr_store {
     bool beat_due;
     int64_t sent_ms; /* the batch in flight */
 
-    struct mr_store_queue queues[MR_STORE_KINDS];
-    struct mr_store_group *groups; /* that were not answered, in no order */
+    struct mr_store_queues queues;
 
     unsigned open_handles;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
 
-/* What the engine hands over must reach the database. A worker that cannot remember it had better
- * die: then its leases go back, and what was not written runs again. */
-static void *must(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
-
 static int64_t pause_ms(struct mr_store *store, int64_t min, int64_t max, int tries)
 {
     int64_t limit = min << (tries < 16 ? tries : 16);
     limit = limit < max ? limit : max;
-    return limit / 2 + (int64_t)mr_random_below(&store->options.random, (uint64_t)limit / 2 + 1);
-}
-
-/* ---- queues and groups ---- */
-
-static void push(struct mr_store *store, enum mr_store_kind kind, union mr_store_item item)
-{
-    struct mr_store_queue *queue = &store->queues[kind];
-    if (queue->count == queue->cap) {
-        queue->cap = queue->cap ? queue->cap * 2 : 64;
-        queue->items = must(reallocarray(queue->items, queue->cap, sizeof(queue->items[0])));
-    }
-    queue->items[queue->count++] = item;
-}
-
-static struct mr_store_group *group_new(
-    enum mr_store_kind kind, const union mr_store_item *items, size_t count)
-{
-    struct mr_store_group *group = must(calloc(1, sizeof(*group) + count * sizeof(items[0])));
-    group->kind = kind;
-    group->count = count;
-    memcpy(group->items, items, count * sizeof(items[0]));
-    return group;
-}
-
-static void put_back(struct mr_store *store, struct mr_store_group *group)
-{
-    group->next = store->groups;
-    store->groups = group;
-}
-
-/* A group that is due again, else the oldest of the queue; NULL: nothing to send. */
-static struct mr_store_group *next_group(struct mr_store *store, enum mr_store_kind kind)
-{
-    int64_t now = mr_mono_ms(&store->options.clock);
-    for (struct mr_store_group **at = &store->groups; *at; at = &(*at)->next)
-        if ((*at)->kind == kind && (*at)->due_ms <= now) {
-            struct mr_store_group *group = *at;
-            *at = group->next;
-            group->next = NULL;
-            return group;
-        }
-    struct mr_store_queue *queue = &store->queues[kind];
-    size_t count = queue->count < MR_STORE_BATCH_MAX ? queue->count : MR_STORE_BATCH_MAX;
-    if (count == 0)
-        return NULL;
-    struct mr_store_group *group = group_new(kind, queue->items, count);
-    queue->count -= count;
-    memmove(queue->items, queue->items + count, queue->count * sizeof(queue->items[0]));
-    return group;
+    return limit / 2 + (int64_t)mr_random_below(&store->random, (uint64_t)limit / 2 + 1);
 }
 
 /* Gives every item of the group back to the engine, which may say new things meanwhile. */
@@ -121,15 +66,9 @@ static void deliver(struct mr_store *store, struct mr_store_group *group)
     free(group);
 }
 
-static void split(struct mr_store *store, struct mr_store_group *group)
+static void put_back(struct mr_store *store, struct mr_store_group *group)
 {
-    size_t half = group->count / 2;
-    struct mr_store_group *rest = group_new(group->kind, group->items + half, group->count - half);
-    rest->tries = group->tries;
-    rest->due_ms = group->due_ms;
-    group->count = half;
-    put_back(store, rest);
-    put_back(store, group);
+    mr_store_put_back(&store->queues, group);
 }
 
 static void on_wake(uv_timer_t *timer)
@@ -141,7 +80,7 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
     enum mr_pg_fault fault, const struct mr_err *why)
 {
     if (fault == MR_PG_DATA && group->count == 1) {
-        mr_log(store->options.log, MR_ERROR, "store.refused", MR_STR("why", why->msg));
+        mr_log(store->log, MR_ERROR, "store.refused", MR_STR("why", why->msg));
         mr_store_refuse(group, why);
         deliver(store, group);
         return;
@@ -152,13 +91,13 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
         pause = conflict ? pause_ms(store, CONFLICT_MIN_MS, CONFLICT_MAX_MS, group->tries)
                          : pause_ms(store, TROUBLE_MIN_MS, TROUBLE_MAX_MS, group->tries);
         group->tries++;
-        mr_log(store->options.log, conflict ? MR_WARN : MR_ERROR, "store.repeat",
-            MR_STR("why", why->msg), MR_INT("items", (int64_t)group->count),
-            MR_INT("tries", group->tries), MR_INT("pause_ms", pause));
+        mr_log(store->log, conflict ? MR_WARN : MR_ERROR, "store.repeat", MR_STR("why", why->msg),
+            MR_INT("items", (int64_t)group->count), MR_INT("tries", group->tries),
+            MR_INT("pause_ms", pause));
     }
-    group->due_ms = mr_mono_ms(&store->options.clock) + pause;
+    group->due_ms = mr_mono_ms(&store->clock) + pause;
     if (group->count > 1 && fault != MR_PG_CONFLICT)
-        split(store, group);
+        mr_store_put_back_split(&store->queues, group);
     else
         put_back(store, group);
 }
@@ -167,9 +106,7 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
 
 static void arm_wake(struct mr_store *store)
 {
-    int64_t due = INT64_MAX, now = mr_mono_ms(&store->options.clock);
-    for (const struct mr_store_group *group = store->groups; group; group = group->next)
-        due = group->due_ms < due ? group->due_ms : due;
+    int64_t due = mr_store_next_due(&store->queues), now = mr_mono_ms(&store->clock);
     if (due == INT64_MAX)
         uv_timer_stop(&store->wake);
     else
@@ -183,7 +120,7 @@ static bool add_group(struct mr_store *store, struct mr_store_group *group,
     struct mr_store_segment *segments, size_t *count)
 {
     const struct mr_store_caller caller = {
-        store->worker, store->options.dead_after_ms, store->options.pool};
+        store->worker, store->config->worker.dead_after_ms, store->config->worker.pool};
     struct mr_store_segment *segment = &segments[*count];
     struct mr_err err;
     *segment = (struct mr_store_segment){.group = group};
@@ -206,8 +143,9 @@ static void flush(struct mr_store *store)
     struct mr_store_segment segments[MR_STORE_SEGMENTS];
     size_t count = 0;
     bool usable = true;
+    int64_t now = mr_mono_ms(&store->clock);
     for (int kind = 0; kind < MR_STORE_KINDS && usable; kind++) {
-        struct mr_store_group *group = next_group(store, (enum mr_store_kind)kind);
+        struct mr_store_group *group = mr_store_next(&store->queues, (enum mr_store_kind)kind, now);
         if (group)
             usable = add_group(store, group, segments, &count);
     }
@@ -218,7 +156,7 @@ static void flush(struct mr_store *store)
                      mr_store_link_conn(store->link), MR_STORE_BEAT, store->worker) == 0;
     }
     if (usable && count > 0) {
-        store->sent_ms = mr_mono_ms(&store->options.clock);
+        store->sent_ms = now;
         mr_store_link_sent(store->link, segments, count);
     } else if (!usable) {
         struct mr_err why;
@@ -229,8 +167,7 @@ static void flush(struct mr_store *store)
         mr_store_link_drop(store->link);
         connection_failed(store, &why);
     }
-    if (store->groups)
-        arm_wake(store);
+    arm_wake(store);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -255,8 +192,7 @@ static void connection_failed(struct mr_store *store, const struct mr_err *why)
     int64_t pause =
         pause_ms(store, RECONNECT_MIN_MS, RECONNECT_MAX_MS, (int)(store->failures & 15));
     store->failures = store->failures < 15 ? store->failures + 1 : 15;
-    mr_log(store->options.log, MR_WARN, "store.lost", MR_STR("why", why->msg),
-        MR_INT("pause_ms", pause));
+    mr_log(store->log, MR_WARN, "store.lost", MR_STR("why", why->msg), MR_INT("pause_ms", pause));
     uv_timer_start(&store->again, on_again, (uint64_t)pause, 0);
 }
 
@@ -264,7 +200,7 @@ static void on_up(struct mr_store *store, int64_t worker)
 {
     store->worker = worker;
     store->failures = 0;
-    mr_log(store->options.log, MR_INFO, "store.connected", MR_INT("worker", worker));
+    mr_log(store->log, MR_INFO, "store.connected", MR_INT("worker", worker));
 }
 
 static void finish_leaving(struct mr_store *store);
@@ -293,8 +229,8 @@ static void on_ended(struct mr_store *store, const struct mr_store_segment *segm
     else if (segment->group)
         group_failed(store, segment->group, segment->fault, &segment->err);
     else if (segment->failed)
-        mr_log(store->options.log, MR_WARN, "store.heartbeat", MR_STR("why", segment->err.msg));
-    if (store->groups && store->state == RUNNING)
+        mr_log(store->log, MR_WARN, "store.heartbeat", MR_STR("why", segment->err.msg));
+    if (store->state == RUNNING)
         arm_wake(store);
     if (store->state != LEAVING || mr_store_link_busy(store->link))
         return;
@@ -309,7 +245,7 @@ static void on_beat(uv_timer_t *timer)
     struct mr_store *store = timer->data;
     store->beat_due = true;
     if (store->state != RUNNING || !mr_store_link_busy(store->link) ||
-        mr_mono_ms(&store->options.clock) - store->sent_ms < STUCK_MS)
+        mr_mono_ms(&store->clock) - store->sent_ms < STUCK_MS)
         return;
     struct mr_err why;
     mr_err_set(
@@ -319,6 +255,11 @@ static void on_beat(uv_timer_t *timer)
 }
 
 /* ---- what the engine says ---- */
+
+static void push(struct mr_store *store, enum mr_store_kind kind, union mr_store_item item)
+{
+    mr_store_push(&store->queues, kind, item);
+}
 
 static void op_claim(void *ctx, struct mr_claim *claim)
 {
@@ -334,7 +275,7 @@ static void op_commit(void *ctx, struct mr_commit *commit)
 static void op_reject(void *ctx, void *owner, const struct mr_envelope_salvage *who,
     const struct mr_err *why, const char *body, size_t len)
 {
-    struct mr_store_reject *reject = must(calloc(1, sizeof(*reject)));
+    struct mr_store_reject *reject = mr_store_must(calloc(1, sizeof(*reject)));
     reject->owner = owner;
     reject->id = who->id;
     memcpy(reject->tenant, who->tenant, sizeof(reject->tenant));
@@ -378,18 +319,22 @@ static const struct mr_store_link_events link_events = {
     .closed = on_link_closed,
 };
 
-int mr_store_new(uv_loop_t *loop, const struct mr_store_options *options, struct mr_store **ret,
-    struct mr_err *err)
+int mr_store_new(uv_loop_t *loop, struct mr_config *config, const struct mr_world *world,
+    struct mr_store **ret, struct mr_err *err)
 {
     struct mr_store *store = calloc(1, sizeof(*store));
     if (!store)
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
-    store->options = *options;
-    store->link = mr_store_link_new(loop, store, &store->options, &link_events);
+    memcpy(store->worker_name, world->worker, sizeof(store->worker_name));
+    store->clock = world->clock;
+    store->random = world->random;
+    store->log = world->log;
+    store->link = mr_store_link_new(loop, store, config, store->worker_name, &link_events);
     if (!store->link) {
         free(store);
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
     }
+    store->config = mr_config_ref(config);
     mr_store_params_init(&store->params);
     store->prepare.data = store->beat.data = store->wake.data = store->again.data = store;
     uv_prepare_init(loop, &store->prepare);
@@ -406,7 +351,7 @@ void mr_store_start(struct mr_store *store, struct mr_engine *engine)
     assert(store->state == IDLE);
     store->engine = engine;
     store->state = RUNNING;
-    uint64_t beat = (uint64_t)store->options.heartbeat_ms;
+    uint64_t beat = (uint64_t)store->config->worker.heartbeat_ms;
     uv_prepare_start(&store->prepare, on_prepare);
     uv_timer_start(&store->beat, on_beat, beat, beat);
     mr_store_link_open(store->link, store->worker);
@@ -446,29 +391,15 @@ void mr_store_close(struct mr_store *store, void (*closed)(void *ctx), void *ctx
         say_goodbye(store);
 }
 
-static void free_items(enum mr_store_kind kind, union mr_store_item *items, size_t count)
-{
-    for (size_t i = 0; i < count && kind == MR_STORE_REJECTS; i++)
-        free(items[i].reject);
-}
-
 struct mr_store *mr_store_free(struct mr_store *store)
 {
     if (!store)
         return NULL;
     assert(store->open_handles == 0);
     mr_store_link_free(store->link);
-    for (int kind = 0; kind < MR_STORE_KINDS; kind++) {
-        struct mr_store_queue *queue = &store->queues[kind];
-        free_items((enum mr_store_kind)kind, queue->items, queue->count);
-        free(queue->items);
-    }
-    for (struct mr_store_group *group = store->groups, *next; group; group = next) {
-        next = group->next;
-        free_items(group->kind, group->items, group->count);
-        free(group);
-    }
+    mr_store_queues_deinit(&store->queues);
     mr_store_params_deinit(&store->params);
+    mr_config_unref(store->config);
     free(store);
     return NULL;
 }

@@ -14,25 +14,18 @@
  */
 #pragma once
 
+#include "common/config.h"
 #include "worker/engine/engine.h"
 
 #include <uv.h>
 
 struct mr_store;
 
-/* Strings and database are borrowed for the store's life. */
-struct mr_store_options {
-    const struct mr_config_database *database;
-    const char *name, *pool; /* of the worker, as it shows in millrace.workers */
-    int heartbeat_ms, dead_after_ms;
-    struct mr_clock clock;
-    struct mr_random random;
-    const struct mr_log *log;
-};
-
-/* 0, or negative with err. Connects to nothing yet. */
-int mr_store_new(uv_loop_t *loop, const struct mr_store_options *options, struct mr_store **ret,
-    struct mr_err *err) MR_CHECK;
+/* config is referenced: database, and of worker its pool, heartbeat_ms and dead_after_ms. Of the
+ * world its clock, random and worker name are copied, and log is borrowed. 0, or negative with err.
+ * Connects to nothing yet. */
+int mr_store_new(uv_loop_t *loop, struct mr_config *config, const struct mr_world *world,
+    struct mr_store **ret, struct mr_err *err) MR_CHECK;
 struct mr_store_ops mr_store_ops(struct mr_store *store);
 
 /* Begins to connect, and goes on trying for ever. */

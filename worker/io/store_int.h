@@ -27,11 +27,6 @@ union mr_store_item {
     struct mr_store_reject *reject; /* owned */
 };
 
-struct mr_store_queue { /* in the order of arrival */
-    union mr_store_item *items;
-    size_t count, cap;
-};
-
 /* Items of one kind that are sent together, in one transaction. A group that failed comes again as
  * it is, or halved. */
 struct mr_store_group {
@@ -42,6 +37,29 @@ struct mr_store_group {
     size_t count;
     union mr_store_item items[];
 };
+
+/* store_queue.c: what the engine has said and the database has not answered. */
+struct mr_store_queues {
+    struct { /* in the order of arrival */
+        union mr_store_item *items;
+        size_t count, cap;
+    } fresh[MR_STORE_KINDS];
+    struct mr_store_group *groups; /* sent before, in no order */
+};
+/* What the engine hands over must reach the database. A worker that cannot remember it had better
+ * die: then its leases go back, and what was not written runs again. Never NULL. */
+void *mr_store_must(void *memory);
+void mr_store_queues_deinit(struct mr_store_queues *queues);
+void mr_store_push(
+    struct mr_store_queues *queues, enum mr_store_kind kind, union mr_store_item item);
+/* A group that is due again, else the oldest fresh items; NULL: nothing to send. The caller's. */
+struct mr_store_group *mr_store_next(
+    struct mr_store_queues *queues, enum mr_store_kind kind, int64_t now_ms);
+void mr_store_put_back(struct mr_store_queues *queues, struct mr_store_group *group);
+/* Puts back two halves; the group must have two items. */
+void mr_store_put_back_split(struct mr_store_queues *queues, struct mr_store_group *group);
+/* When the first group that was sent before is due; INT64_MAX: there is none. */
+int64_t mr_store_next_due(const struct mr_store_queues *queues);
 
 /* ---- what is sent ---- */
 
@@ -115,7 +133,8 @@ struct mr_store_link_events {
 #define MR_STORE_SEGMENTS (MR_STORE_KINDS + 1)
 
 struct mr_store_link *mr_store_link_new(uv_loop_t *loop, struct mr_store *store,
-    const struct mr_store_options *options, const struct mr_store_link_events *events);
+    const struct mr_config *config, const char *worker_name,
+    const struct mr_store_link_events *events);
 /* Connects on a thread; `up` or `down` follows. worker 0: register a new one. */
 void mr_store_link_open(struct mr_store_link *link, int64_t worker);
 bool mr_store_link_ready(const struct mr_store_link *link); /* connected, nothing in flight */

@@ -10,7 +10,8 @@
 struct mr_store_link {
     uv_loop_t *loop;
     struct mr_store *store;
-    const struct mr_store_options *options;
+    const struct mr_config *config; /* the thread reads it too; nobody writes */
+    const char *worker_name;
     const struct mr_store_link_events *events;
 
     uv_work_t work;
@@ -28,14 +29,16 @@ struct mr_store_link {
 };
 
 struct mr_store_link *mr_store_link_new(uv_loop_t *loop, struct mr_store *store,
-    const struct mr_store_options *options, const struct mr_store_link_events *events)
+    const struct mr_config *config, const char *worker_name,
+    const struct mr_store_link_events *events)
 {
     struct mr_store_link *link = calloc(1, sizeof(*link));
     if (!link)
         return NULL;
     link->loop = loop;
     link->store = store;
-    link->options = options;
+    link->config = config;
+    link->worker_name = worker_name;
     link->events = events;
     link->work.data = link;
     return link;
@@ -93,7 +96,7 @@ static int register_worker(struct mr_store_link *link, PGconn *conn, struct mr_e
             &known, err);
     if (rc == 0 && !known) {
         const char *const values[] = {
-            link->options->name, host, pid, link->options->pool, MR_VERSION};
+            link->worker_name, host, pid, link->config->worker.pool, MR_VERSION};
         return query_int(conn, "select millrace.worker_start($1, $2, $3, $4, $5)", values, 5,
             &link->worker, err);
     }
@@ -125,7 +128,7 @@ static void connect_on_thread(uv_work_t *work)
     struct mr_store_link *link = work->data;
     PGconn *conn = NULL;
     int rc =
-        mr_pg_connect(link->options->database, MR_PG_WORKER, "millrace-worker", &conn, &link->why);
+        mr_pg_connect(&link->config->database, MR_PG_WORKER, "millrace-worker", &conn, &link->why);
     if (rc == 0) {
         PQsetNoticeProcessor(conn, no_notice, NULL);
         rc = mr_pg_check_version(conn, &link->why);

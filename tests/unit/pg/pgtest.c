@@ -160,3 +160,38 @@ void pgtest_shorthands(PGconn *owner)
 {
     pgtest_rows(owner, "%s", shorthands);
 }
+
+void pgtest_config(struct mr_config *ret, bool wrong_port)
+{
+    static char host[512], user[64], name[64], port[16] = "5432", pool[] = "main";
+    static char *hosts[] = {host};
+    char *message;
+    PQconninfoOption *options = PQconninfoParse(getenv("MILLRACE_TEST_PG"), &message);
+    CHECK(options);
+    host[0] = user[0] = '\0';
+    for (PQconninfoOption *option = options; option->keyword; option++) {
+        const char *value = option->val ? option->val : "";
+        if (strcmp(option->keyword, "host") == 0)
+            snprintf(host, sizeof(host), "%s", value);
+        else if (strcmp(option->keyword, "port") == 0 && *value)
+            snprintf(port, sizeof(port), "%s", value);
+        else if (strcmp(option->keyword, "user") == 0)
+            snprintf(user, sizeof(user), "%s", value);
+    }
+    PQconninfoFree(options);
+    if (wrong_port)
+        snprintf(port, sizeof(port), "1");
+    if (host[0] == '/')
+        setenv("PGPORT", port, 1);
+    else
+        snprintf(host + strlen(host), sizeof(host) - strlen(host), ":%s", port);
+    snprintf(name, sizeof(name), "%s", pgtest_database());
+    *ret = (struct mr_config){.refs = 1}; /* never the last one: nothing in it is owned */
+    ret->database = (struct mr_config_database){.hosts = {hosts, 1},
+        .name = name,
+        .worker_user = user[0] ? user : NULL,
+        .connect_timeout_ms = 2000};
+    ret->worker.pool = pool;
+    ret->worker.heartbeat_ms = 200;
+    ret->worker.dead_after_ms = 3000;
+}

@@ -20,6 +20,10 @@ PGconn *pgtest_open(void);
 PGconn *pgtest_connect(const char *role);
 const char *pgtest_database(void);
 
+/* A worker's configuration for the case's database. It borrows statics: never free it. With
+ * wrong_port nothing answers there. */
+void pgtest_config(struct mr_config *ret, bool wrong_port);
+
 /* Runs SQL that must work: rows as lines, columns parted by '|', NULL as "-". The text is static
  * and good until the call after the next three. */
 const char *pgtest_rows(PGconn *conn, const char *fmt, ...) MR_PRINTF(2, 3);

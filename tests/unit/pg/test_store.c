@@ -3,8 +3,7 @@
 #include "tests/unit/pg/pgtest.h"
 #include "worker/io/store.h"
 
-#include <assert.h>
-#include <time.h>
+#include <endian.h>
 
 struct driver;
 struct job {
@@ -159,40 +158,8 @@ void mr_engine_rejected(struct mr_engine *engine, void *owner)
 static const struct mr_log log_errors = {2, MR_ERROR, "test"};
 static const struct mr_log log_nothing = {2, MR_ERROR + 1, "test"};
 
-/* MILLRACE_TEST_PG as configuration. */
-static void database_config(struct mr_config_database *database, bool wrong_port)
-{
-    static char host[512], user[64], name[64], port[16] = "5432";
-    static char *hosts[] = {host};
-    char *message;
-    PQconninfoOption *options = PQconninfoParse(getenv("MILLRACE_TEST_PG"), &message);
-    CHECK(options);
-    host[0] = user[0] = '\0';
-    for (PQconninfoOption *option = options; option->keyword; option++) {
-        const char *value = option->val ? option->val : "";
-        if (strcmp(option->keyword, "host") == 0)
-            snprintf(host, sizeof(host), "%s", value);
-        else if (strcmp(option->keyword, "port") == 0 && *value)
-            snprintf(port, sizeof(port), "%s", value);
-        else if (strcmp(option->keyword, "user") == 0)
-            snprintf(user, sizeof(user), "%s", value);
-    }
-    PQconninfoFree(options);
-    if (wrong_port)
-        snprintf(port, sizeof(port), "1");
-    if (host[0] == '/')
-        setenv("PGPORT", port, 1);
-    else
-        snprintf(host + strlen(host), sizeof(host) - strlen(host), ":%s", port);
-    snprintf(name, sizeof(name), "%s", pgtest_database());
-    *database = (struct mr_config_database){.hosts = {hosts, 1},
-        .name = name,
-        .worker_user = user[0] ? user : NULL,
-        .connect_timeout_ms = 2000};
-}
-
 static void driver_init(struct driver *driver, uv_loop_t *loop, size_t count, size_t window,
-    uint64_t first_id, const struct mr_log *log, const struct mr_config_database *database)
+    const struct mr_log *log, struct mr_config *config)
 {
     memset(driver, 0, sizeof(*driver));
     driver->loop = loop;
@@ -211,19 +178,13 @@ static void driver_init(struct driver *driver, uv_loop_t *loop, size_t count, si
             .priority = 5,
             .metadata = json_object(),
             .created_ms = 1000};
-        uint64_t id = htobe64(first_id + i);
+        uint64_t id = htobe64(i + 1);
         memcpy(job->envelope.id.bytes + 8, &id, sizeof(id));
     }
-    struct mr_store_options options = {.database = database,
-        .name = "test",
-        .pool = "main",
-        .heartbeat_ms = 200,
-        .dead_after_ms = 3000,
-        .clock = mr_clock_system(),
-        .random = mr_random_system(),
-        .log = log};
+    const struct mr_world world = {
+        .clock = mr_clock_system(), .random = mr_random_system(), .log = log, .worker = "test"};
     struct mr_err err;
-    CHECK_INT(mr_store_new(loop, &options, &driver->store, &err), 0);
+    CHECK_INT(mr_store_new(loop, config, &world, &driver->store, &err), 0);
     mr_store_start(driver->store, (struct mr_engine *)driver);
     start_more(driver);
 }
@@ -273,11 +234,11 @@ static void test_many_jobs(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver driver;
     size_t n = storm_size(2000);
-    driver_init(&driver, &loop, n, 500, 1, &log_errors, &database);
+    driver_init(&driver, &loop, n, 500, &log_errors, &config);
     uv_run(&loop, UV_RUN_DEFAULT);
     check_books(conn, n);
     CHECK_INT(driver.stale + driver.busy, 0);
@@ -295,10 +256,10 @@ static void test_poison_stands_alone(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver driver;
-    driver_init(&driver, &loop, 300, 300, 1, &log_nothing, &database);
+    driver_init(&driver, &loop, 300, 300, &log_nothing, &config);
     driver.jobs[17].envelope.priority = 40000; /* smallint: 22003 */
     driver.jobs[100].poison_output = true;     /* \u0000 in JSON: 22P05 */
     driver.jobs[299].poison_output = true;
@@ -332,11 +293,11 @@ static void test_lost_connections(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver driver;
     size_t n = storm_size(8000);
-    driver_init(&driver, &loop, n, 200, 1, &log_nothing, &database);
+    driver_init(&driver, &loop, n, 200, &log_nothing, &config);
     driver.killer = pgtest_connect("");
     driver.kills = 12;
     driver.timer.data = &driver;
@@ -362,11 +323,11 @@ static void test_race(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver drivers[2];
     for (int i = 0; i < 2; i++) {
-        driver_init(&drivers[i], &loop, 1500, 150, 1, &log_errors, &database);
+        driver_init(&drivers[i], &loop, 1500, 150, &log_errors, &config);
         drivers[i].stop_when_done = false;
     }
     while (drivers[0].ended + drivers[1].ended < 3000)
@@ -390,10 +351,10 @@ static void test_rejects(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver driver;
-    driver_init(&driver, &loop, 0, 0, 1, &log_errors, &database);
+    driver_init(&driver, &loop, 0, 0, &log_errors, &config);
     struct mr_store_ops ops = mr_store_ops(driver.store);
     struct mr_err why = {MR_CLASS_INVALID, "not JSON"};
     struct mr_envelope_salvage who = {.id = {{1}}}, other = {.id = {{2}}, .tenant = "acme"};
@@ -415,10 +376,10 @@ static void test_heartbeat_and_lock(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, false);
+    struct mr_config config;
+    pgtest_config(&config, false);
     struct driver driver;
-    driver_init(&driver, &loop, 1, 1, 1, &log_errors, &database);
+    driver_init(&driver, &loop, 1, 1, &log_errors, &config);
     uv_run(&loop, UV_RUN_DEFAULT);
     int64_t id = mr_store_worker(driver.store);
     CHECK(id > 0);
@@ -442,10 +403,10 @@ static void test_no_database(void)
     PGconn *conn = pgtest_open();
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct mr_config_database database;
-    database_config(&database, true);
+    struct mr_config config;
+    pgtest_config(&config, true);
     struct driver driver;
-    driver_init(&driver, &loop, 5, 5, 1, &log_nothing, &database);
+    driver_init(&driver, &loop, 5, 5, &log_nothing, &config);
     struct mr_store_ops ops = mr_store_ops(driver.store);
     struct mr_err why = {MR_CLASS_INVALID, "not JSON"};
     struct mr_envelope_salvage who = {.id = {{1}}};

@@ -1,0 +1,110 @@
+#include "worker/io/store_int.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *mr_store_must(void *memory)
+{
+    if (!memory)
+        abort();
+    return memory;
+}
+
+void mr_store_push(
+    struct mr_store_queues *queues, enum mr_store_kind kind, union mr_store_item item)
+{
+    size_t count = queues->fresh[kind].count;
+    if (count == queues->fresh[kind].cap) {
+        size_t cap = count ? count * 2 : 64;
+        queues->fresh[kind].items =
+            mr_store_must(reallocarray(queues->fresh[kind].items, cap, sizeof(item)));
+        queues->fresh[kind].cap = cap;
+    }
+    queues->fresh[kind].items[count] = item;
+    queues->fresh[kind].count = count + 1;
+}
+
+static struct mr_store_group *group_new(
+    enum mr_store_kind kind, const union mr_store_item *items, size_t count)
+{
+    size_t bytes = count * sizeof(items[0]);
+    struct mr_store_group *group = mr_store_must(calloc(1, sizeof(struct mr_store_group) + bytes));
+    group->kind = kind;
+    group->count = count;
+    memcpy(group->items, items, bytes);
+    return group;
+}
+
+void mr_store_put_back(struct mr_store_queues *queues, struct mr_store_group *group)
+{
+    if (group->kind == MR_STORE_CLAIMS)
+        for (size_t i = 0; i < group->count; i++) { /* answers of a try that was rolled back */
+            json_decref(group->items[i].claim->steps);
+            group->items[i].claim->steps = NULL;
+        }
+    group->next = queues->groups;
+    queues->groups = group;
+}
+
+void mr_store_put_back_split(struct mr_store_queues *queues, struct mr_store_group *group)
+{
+    assert(group->count > 1);
+    size_t half = group->count / 2;
+    struct mr_store_group *rest = group_new(group->kind, group->items + half, group->count - half);
+    rest->tries = group->tries;
+    rest->due_ms = group->due_ms;
+    group->count = half;
+    mr_store_put_back(queues, rest);
+    mr_store_put_back(queues, group);
+}
+
+struct mr_store_group *mr_store_next(
+    struct mr_store_queues *queues, enum mr_store_kind kind, int64_t now_ms)
+{
+    for (struct mr_store_group **at = &queues->groups; *at; at = &(*at)->next)
+        if ((*at)->kind == kind && (*at)->due_ms <= now_ms) {
+            struct mr_store_group *group = *at;
+            *at = group->next;
+            group->next = NULL;
+            return group;
+        }
+    union mr_store_item *items = queues->fresh[kind].items;
+    size_t all = queues->fresh[kind].count;
+    size_t count = all < MR_STORE_BATCH_MAX ? all : MR_STORE_BATCH_MAX;
+    if (count == 0)
+        return NULL;
+    struct mr_store_group *group = group_new(kind, items, count);
+    memmove(items, items + count, (all - count) * sizeof(items[0]));
+    queues->fresh[kind].count = all - count;
+    return group;
+}
+
+int64_t mr_store_next_due(const struct mr_store_queues *queues)
+{
+    int64_t due = INT64_MAX;
+    for (const struct mr_store_group *group = queues->groups; group; group = group->next)
+        due = group->due_ms < due ? group->due_ms : due;
+    return due;
+}
+
+static void free_rejects(enum mr_store_kind kind, union mr_store_item *items, size_t count)
+{
+    for (size_t i = 0; i < count && kind == MR_STORE_REJECTS; i++)
+        free(items[i].reject);
+}
+
+void mr_store_queues_deinit(struct mr_store_queues *queues)
+{
+    for (int kind = 0; kind < MR_STORE_KINDS; kind++) {
+        free_rejects(
+            (enum mr_store_kind)kind, queues->fresh[kind].items, queues->fresh[kind].count);
+        free(queues->fresh[kind].items);
+    }
+    for (struct mr_store_group *group = queues->groups, *next; group; group = next) {
+        next = group->next;
+        free_rejects(group->kind, group->items, group->count);
+        free(group);
+    }
+    *queues = (struct mr_store_queues){0};
+}
