@@ -28,15 +28,20 @@ static void stop_when_due(struct fixture *fixture)
         uv_stop(&fixture->loop);
 }
 
+static int number_of(const struct mr_delivery *delivery)
+{
+    return (int)strtol(delivery->body, NULL, 10);
+}
+
 static void check_body(const struct mr_delivery *delivery, int *ret_number)
 {
-    char *end;
-    long number = strtol(delivery->body, &end, 10);
-    CHECK(*end == ':' && number >= 0 && number < MESSAGES_MAX);
+    int number = number_of(delivery);
+    const char *end = strchr(delivery->body, ':');
+    CHECK(end && number >= 0 && number < MESSAGES_MAX);
     for (const char *p = end + 1; p < delivery->body + delivery->len; p++)
         CHECK_INT((unsigned char)*p, number & 0xff);
     CHECK_INT(delivery->body[delivery->len], 0);
-    *ret_number = (int)number;
+    *ret_number = number;
 }
 
 static void on_delivered(void *ctx, struct mr_delivery *delivery)
@@ -238,10 +243,10 @@ static void acks_are_exact(void)
     run_until(fixture, 0, 800, 3);
     CHECK_INT(fixture->redelivered, 200);
     for (size_t i = 600; i < 800; i++) { /* exactly those that were not acked */
-        int number = atoi(fixture->held[i]->body);
+        int number = number_of(fixture->held[i]);
         for (size_t k = 0; k < 600; k++)
             if (acked[k])
-                CHECK(atoi(fixture->held[k]->body) != number);
+                CHECK(number_of(fixture->held[k]) != number);
     }
     mr_consumer_ack(fixture->consumer, old_session, old_tag); /* void: must not hurt */
     run_for(fixture, 500);
