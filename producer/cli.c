@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -117,6 +118,12 @@ static enum mr_exit dispatch(struct mr_cli *cli, int argc, char **argv)
     return code;
 }
 
+static bool reader_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int mr_cli_main(int argc, char **argv)
 {
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
@@ -130,11 +137,9 @@ int mr_cli_main(int argc, char **argv)
         .err_tty = isatty(STDERR_FILENO) == 1,
         .width = terminal_width(stdout)};
     enum mr_exit code = dispatch(&cli, argc - 1, argv + 1);
-    errno = 0;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        if (errno != EPIPE)
-            mr_cli_error(&cli, "cannot write the output: %s", strerror(errno));
-        return code == MR_EXIT_OK ? MR_EXIT_FAILED : (int)code;
-    }
-    return (int)code;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return (int)code;
+    if (!reader_left()) /* who closes a pipe early has seen enough */
+        mr_cli_error(&cli, "cannot write all of the output");
+    return code == MR_EXIT_OK ? MR_EXIT_FAILED : (int)code;
 }

@@ -9,11 +9,17 @@
 static enum mr_exit list(struct mr_cli *cli)
 {
     enum mr_exit code;
+    struct mr_dlq_filter filter;
+    struct mr_err err;
+    if (mr_dlq_filter(cli, &filter, &err) < 0) {
+        mr_cli_error(cli, "%s", err.msg);
+        return MR_EXIT_USAGE;
+    }
+    filter.limit = mr_args_number(&cli->args, "limit", 50);
     MR_CLEANUP(mr_db_closep) PGconn *conn = mr_db_open(cli);
     if (!conn)
         return MR_EXIT_UNREACHABLE;
-    MR_CLEANUP(mr_db_clearp)
-    PGresult *jobs = mr_dlq_select(cli, conn, mr_args_number(&cli->args, "limit", 50), &code);
+    MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, &filter, &code);
     if (!jobs)
         return code;
     struct mr_rows rows = mr_db_rows(jobs, mr_dlq_columns, MR_DC_COUNT);
@@ -108,7 +114,8 @@ static enum mr_exit show(struct mr_cli *cli)
     MR_CLEANUP(mr_db_closep) PGconn *conn = mr_db_open(cli);
     if (!conn)
         return MR_EXIT_UNREACHABLE;
-    MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, 0, &code);
+    const struct mr_dlq_filter none = {0};
+    MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, &none, &code);
     if (!jobs)
         return code;
     struct mr_rows rows = mr_db_rows(jobs, mr_dlq_columns, MR_DC_COUNT);

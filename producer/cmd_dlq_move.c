@@ -242,39 +242,49 @@ static const char *outcome_word(const struct mover *m, const struct item *item)
     return item->outcome == OUT_WAITING ? "missing" : "failed";
 }
 
-/* Returns how many were not moved. */
+static void add_json(struct mover *m, const struct item *item, struct mr_list *list)
+{
+    int reuses, runs;
+    mr_dlq_foresee(m->cli, m->jobs, item->row, &reuses, &runs);
+    mr_list_add(
+        list, json_pack("{s:s, s:s, s:i, s:o}", "job", PQgetvalue(m->jobs, item->row, MR_DC_JOB),
+                  "outcome", outcome_word(m, item), "reuses", reuses, "runs",
+                  runs < 0 ? json_null() : json_integer(runs)));
+}
+
+/* Returns how many failed. A job that was named and has no letter failed; one that was merely meant
+ * by a filter had been dropped before. */
 static size_t tell(struct mover *m, bool complete)
 {
     struct mr_cli *cli = m->cli;
     struct mr_list list;
-    size_t moved = 0;
+    size_t moved = 0, missing = 0;
     if (cli->format == MR_FORMAT_JSON)
         mr_list_begin(&list, cli);
     for (size_t i = 0; i < m->nitems; i++) {
         struct item *item = &m->items[i];
         const char *id = PQgetvalue(m->jobs, item->row, MR_DC_JOB);
-        int reuses, runs;
-        mr_dlq_foresee(cli, m->jobs, item->row, &reuses, &runs);
         moved += item->outcome == OUT_MOVED;
         if (cli->format == MR_FORMAT_JSON)
-            mr_list_add(&list,
-                json_pack("{s:s, s:s, s:i, s:o}", "job", id, "outcome", outcome_word(m, item),
-                    "reuses", reuses, "runs", runs < 0 ? json_null() : json_integer(runs)));
-        if (item->outcome == OUT_WAITING && complete)
-            mr_cli_error(cli,
-                "%s has no letter in the queue %s: it was dropped, or replayed a "
-                "moment ago",
-                id, MR_QUEUE_DEAD);
-        else if (item->outcome != OUT_MOVED)
+            add_json(m, item, &list);
+        if (item->outcome == OUT_WAITING && complete) {
+            missing++;
+            if (cli->args.noperands)
+                mr_cli_error(cli,
+                    "%s has no letter in the queue " MR_QUEUE_DEAD
+                    ": it was dropped, or replayed a moment ago",
+                    id);
+        } else if (item->outcome != OUT_MOVED) {
             mr_cli_error(cli, "%s was not %s: %s", id, m->replay ? "replayed" : "dropped",
                 item->why ? item->why : m->err.msg);
+        }
         free(item->why);
     }
     if (cli->format == MR_FORMAT_JSON)
         mr_list_end(&list);
-    mr_cli_note(
-        cli, "%zu %s, %zu not", moved, m->replay ? "replayed" : "dropped", m->nitems - moved);
-    return m->nitems - moved;
+    mr_cli_note(cli, "%zu %s, %zu failed, %zu without a letter in the queue", moved,
+        m->replay ? "replayed" : "dropped", m->nitems - moved - missing, missing);
+    return m->nitems - moved - (cli->args.noperands ? 0 : missing);
 }
 
 static enum mr_exit carry_out(struct mover *m)
@@ -294,9 +304,9 @@ static enum mr_exit carry_out(struct mover *m)
     int r = move_all(m);
     if (r < 0)
         mr_cli_error(m->cli, "%s", m->err.msg);
-    size_t left = tell(m, r == 0);
+    size_t failed = tell(m, r == 0);
     free(m->items);
-    return r < 0 ? MR_EXIT_UNREACHABLE : left ? MR_EXIT_FAILED : MR_EXIT_OK;
+    return r < 0 ? MR_EXIT_UNREACHABLE : failed ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
 static bool chosen(const struct mr_args *args)
@@ -309,6 +319,12 @@ static bool chosen(const struct mr_args *args)
 static enum mr_exit run(struct mr_cli *cli, bool replay)
 {
     enum mr_exit code;
+    struct mr_dlq_filter filter;
+    struct mr_err err;
+    if (mr_dlq_filter(cli, &filter, &err) < 0) {
+        mr_cli_error(cli, "%s", err.msg);
+        return MR_EXIT_USAGE;
+    }
     if (!chosen(&cli->args)) {
         mr_cli_error(cli, "which jobs? Name them, or give --tenant, --pipeline, --class, --since "
                           "or --all");
@@ -317,7 +333,7 @@ static enum mr_exit run(struct mr_cli *cli, bool replay)
     MR_CLEANUP(mr_db_closep) PGconn *conn = mr_db_open(cli);
     if (!conn)
         return MR_EXIT_UNREACHABLE;
-    MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, 0, &code);
+    MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, &filter, &code);
     if (!jobs)
         return code;
     size_t missing = mr_dlq_missing(cli, jobs);

@@ -22,15 +22,17 @@ static const struct mr_column columns[] = {
 };
 #define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
 
+#define ENDED MR_SQL_TIME("ended_at")
+
+static const char select_sql[] =
+    "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, " ENDED
+    " from millrace.results where job_id = any($1::uuid[]) and ($2::text is null or step = $2) "
+    "order by array_position($1::uuid[], job_id), ended_at, step";
+
 PGresult *mr_results_query(struct mr_cli *cli, PGconn *conn, const char *ids, const char *step)
 {
     const char *params[] = {ids, step};
-    return mr_db_query(cli, conn,
-        "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, " MR_SQL_TIME(
-            "ended_at") " from millrace.results where job_id = any($1::uuid[]) and "
-                        "($2::text is null or step = $2) "
-                        "order by array_position($1::uuid[], job_id), ended_at, step",
-        2, params);
+    return mr_db_query(cli, conn, select_sql, 2, params);
 }
 
 json_t *mr_results_json(const PGresult *results, int row)

@@ -53,36 +53,25 @@ static const struct mr_column step_columns[] = {
 };
 #define NSTEP (sizeof(step_columns) / sizeof(step_columns[0]))
 
+#define TIMES                                                                                      \
+    MR_SQL_TIME("created_at")                                                                      \
+    ", " MR_SQL_TIME("claimed_at") ", " MR_SQL_TIME("ended_at") ", " MR_SQL_TIME(                  \
+        "delay_until") ", " MR_SQL_TIME("deadline")
+
 static const char job_sql[] =
-    "select job_id, state, tenant, pipeline, version, priority, pool, "
-    "step, steps_done, attempts, "
-    "cost_usd, held_usd, ambiguous_usd, redeliveries, replays, "
-    "worker, " MR_SQL_TIME("created_at") ", " MR_SQL_TIME("claimed_at") ", " MR_SQL_TIME(
-        "ended_at") ", " MR_SQL_TIME("delay_until") ", " MR_SQL_TIME("deadline") ", error_class, "
-                                                                                 "error_step, "
-                                                                                 "error_message, "
-                                                                                 "duplicate_of, "
-                                                                                 "degraded, "
-                                                                                 "cancel_requested,"
-                                                                                 " "
-                                                                                 "idempotency_key, "
-                                                                                 "metadata "
-                                                                                 "from "
-                                                                                 "millrace.job_"
-                                                                                 "overview where "
-                                                                                 "job_id = "
-                                                                                 "any($1::uuid[]) "
-                                                                                 "order by "
-                                                                                 "array_position($"
-                                                                                 "1::"
-                                                                                 "uuid[], job_id)";
+    "select job_id, state, tenant, pipeline, version, priority, pool, step, steps_done, attempts, "
+    "cost_usd, held_usd, ambiguous_usd, redeliveries, replays, worker, " TIMES
+    ", error_class, error_step, error_message, duplicate_of, degraded, cancel_requested, "
+    "idempotency_key, metadata from millrace.job_overview "
+    "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id)";
+
+#define STEP_TIMES MR_SQL_TIME("started_at") ", " MR_SQL_TIME("ended_at")
 
 static const char step_sql[] =
     "select job_id, step, state, attempts, "
     "round(extract(epoch from coalesce(ended_at, now()) - started_at)::numeric, 3), cost_usd, "
-    "degraded, error_class, error_message, " MR_SQL_TIME("started_at") ", " MR_SQL_TIME(
-        "ended_at") " from millrace.job_steps where job_id = any($1::uuid[]) "
-                    "order by array_position($1::uuid[], job_id), started_at, step";
+    "degraded, error_class, error_message, " STEP_TIMES " from millrace.job_steps "
+    "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, step";
 
 /* Part of a result as rows of its own. */
 struct slice {

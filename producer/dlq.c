@@ -1,5 +1,6 @@
 #include "producer/dlq.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,45 +23,52 @@ const struct mr_column mr_dlq_columns[MR_DC_COUNT] = {
     [MR_DC_STEPS_LEFT_OUT] = {"steps_skipped", NULL, MR_CELL_INT},
 };
 
-static const char select_sql[] =
-    "select d.job_id, d.error_class, d.step, d.tenant, d.pipeline, d.spent_usd, " MR_SQL_TIME(
-        "d.died_at") ", d.error_message, d.attempts, d.steps_done, d.replays, d.worker, o.version, "
-                     "coalesce(o.deadline <= now(), false), "
-                     "(select count(*) from millrace.job_steps s where s.job_id = d.job_id and "
-                     "s.state = 'skipped') "
-                     "from millrace.dead_jobs d left join millrace.job_overview o using (job_id) "
-                     "where ($1::uuid[] is null or d.job_id = any($1::uuid[])) "
-                     "and ($2::text is null or d.tenant = $2) "
-                     "and ($3::text is null or d.pipeline = $3) "
-                     "and ($4::text is null or d.error_class = $4) "
-                     "and ($5::timestamptz is null or d.died_at >= $5::timestamptz) "
-                     "order by d.died_at desc, d.job_id limit $6::bigint";
+#define DIED MR_SQL_TIME("d.died_at")
+#define SKIPPED                                                                                    \
+    "(select count(*) from millrace.job_steps s where s.job_id = d.job_id and s.state = "          \
+    "'skipped')"
 
-PGresult *mr_dlq_select(struct mr_cli *cli, PGconn *conn, int64_t limit, enum mr_exit *ret_code)
+static const char select_sql[] =
+    "select d.job_id, d.error_class, d.step, d.tenant, d.pipeline, d.spent_usd, " DIED
+    ", d.error_message, d.attempts, d.steps_done, d.replays, d.worker, o.version, "
+    "coalesce(o.deadline <= now(), false), " SKIPPED
+    " from millrace.dead_jobs d left join millrace.job_overview o using (job_id) "
+    "where ($1::uuid[] is null or d.job_id = any($1::uuid[])) "
+    "and ($2::text is null or d.tenant = $2) "
+    "and ($3::text is null or d.pipeline = $3) "
+    "and ($4::text is null or d.error_class = $4) "
+    "and ($5::timestamptz is null or d.died_at >= $5::timestamptz) "
+    "order by d.died_at desc, d.job_id limit $6::bigint";
+
+int mr_dlq_filter(struct mr_cli *cli, struct mr_dlq_filter *ret, struct mr_err *err)
 {
-    struct mr_err err;
-    int64_t since;
+    struct mr_dlq_filter filter = {.tenant = mr_args_text(&cli->args, "tenant", NULL),
+        .pipeline = mr_args_text(&cli->args, "pipeline", NULL),
+        .class = mr_args_text(&cli->args, "class", NULL)};
+    if (filter.class && mr_class_parse(filter.class) == MR_CLASS_COUNT)
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
+            "--class %s: is no class of errors; see the ERROR column of millrace dlq list",
+            filter.class);
+    int r =
+        mr_args_time(&cli->args, "since", mr_wall_ms(&cli->clock), -1, 0, &filter.since_ms, err);
+    if (r == 0)
+        *ret = filter;
+    return r;
+}
+
+PGresult *mr_dlq_select(
+    struct mr_cli *cli, PGconn *conn, const struct mr_dlq_filter *filter, enum mr_exit *ret_code)
+{
     char time[MR_TIME_LEN], number[24], *ids = NULL;
-    const char *class = mr_args_text(&cli->args, "class", NULL);
     *ret_code = MR_EXIT_USAGE;
-    if (class && mr_class_parse(class) == MR_CLASS_COUNT) {
-        mr_cli_error(
-            cli, "--class %s: is no class of errors; docs/operations.md lists them", class);
-        return NULL;
-    }
-    if (mr_args_time(&cli->args, "since", mr_wall_ms(&cli->clock), -1, 0, &since, &err) < 0) {
-        mr_cli_error(cli, "%s", err.msg);
-        return NULL;
-    }
     if (cli->args.noperands) {
         ids = mr_db_ids(cli, cli->args.operands, cli->args.noperands);
         if (!ids)
             return NULL;
     }
-    snprintf(number, sizeof(number), "%lld", (long long)limit);
-    const char *params[] = {ids, mr_args_text(&cli->args, "tenant", NULL),
-        mr_args_text(&cli->args, "pipeline", NULL), class, mr_db_time(since, time),
-        limit ? number : NULL};
+    snprintf(number, sizeof(number), "%lld", (long long)filter->limit);
+    const char *params[] = {ids, filter->tenant, filter->pipeline, filter->class,
+        mr_db_time(filter->since_ms, time), filter->limit ? number : NULL};
     PGresult *jobs = mr_db_query(cli, conn, select_sql, 6, params);
     free(ids);
     *ret_code = jobs ? MR_EXIT_OK : MR_EXIT_UNREACHABLE;

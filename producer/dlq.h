@@ -46,10 +46,19 @@ extern const struct mr_column mr_dlq_columns[MR_DC_COUNT];
                 "as 24h)"                                                                          \
     }
 
-/* The dead jobs that operands and filters mean, the latest first; limit 0 = all. NULL with
- * *ret_code set: the user has been told why. */
-PGresult *mr_dlq_select(
-    struct mr_cli *cli, PGconn *conn, int64_t limit, enum mr_exit *ret_code) MR_CHECK;
+/* Which jobs: NULL and 0 are no restriction. Operands restrict too. */
+struct mr_dlq_filter {
+    const char *tenant, *pipeline, *class;
+    int64_t since_ms;
+    int64_t limit;
+};
+/* Of a command that has MR_DLQ_FILTERS. 0 or -EINVAL with err. */
+int mr_dlq_filter(struct mr_cli *cli, struct mr_dlq_filter *ret, struct mr_err *err) MR_CHECK;
+
+/* The dead jobs that operands and filter mean, the latest first. NULL with *ret_code set: the user
+ * has been told why. */
+PGresult *mr_dlq_select(struct mr_cli *cli, PGconn *conn, const struct mr_dlq_filter *filter,
+    enum mr_exit *ret_code) MR_CHECK;
 
 /* Steps a replay reuses, and runs (-1: unknown, the pipeline is not in this configuration). */
 void mr_dlq_foresee(
