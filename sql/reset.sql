@@ -12,7 +12,8 @@ begin
     end loop;
     for v_drop in
         select 'drop function ' || oid::regprocedure from pg_catalog.pg_proc
-            where pronamespace = 'millrace'::regnamespace and prorettype <> 'trigger'::regtype
+            where pronamespace = 'millrace'::regnamespace and prokind = 'f'
+                and prorettype <> 'trigger'::regtype
     loop
         execute v_drop;
     end loop;

@@ -29,22 +29,24 @@ left join lateral (
     from calls where job_id = j.id
 ) c on true;
 
+-- Two halves, so that a condition on job_id reaches the indexes of both tables.
 create view job_steps as
-select coalesce(s.job_id, c.job_id) as job_id, coalesce(s.name, c.step) as step,
-    coalesce(s.state, 'running') as state,
-    coalesce(s.attempts, c.made)::int as attempts,
-    coalesce(s.started_at, c.started_at) as started_at, s.ended_at,
-    usd(c.settled) as cost_usd, coalesce(s.degraded, false) as degraded,
-    coalesce(s.error_class, c.last_class) as error_class,
-    coalesce(s.error_message, c.last_message) as error_message
+select s.job_id, s.name as step, s.state, s.attempts, s.started_at, s.ended_at,
+    usd((select sum(c.cost_pico) from calls c
+        where c.job_id = s.job_id and c.step = s.name and c.state = 'settled')) as cost_usd,
+    s.degraded, s.error_class, s.error_message
 from steps s
-full join (
-    select job_id, step, count(*) as made, min(started_at) as started_at,
-        sum(cost_pico) filter (where state = 'settled') as settled,
-        (array_agg(class order by started_at desc, id desc))[1] as last_class,
-        (array_agg(message order by started_at desc, id desc))[1] as last_message
-    from calls group by job_id, step
-) c on c.job_id = s.job_id and c.step = s.name;
+union all
+select c.job_id, c.step,
+    case when j.state in ('running', 'waiting') then 'running' else 'failed' end,
+    count(*)::int, min(c.started_at), j.ended_at,
+    usd(sum(c.cost_pico) filter (where c.state = 'settled')), false,
+    (array_agg(c.class order by c.started_at desc, c.id desc))[1],
+    (array_agg(c.message order by c.started_at desc, c.id desc))[1]
+from calls c
+join jobs j on j.id = c.job_id
+where not exists (select from steps s where s.job_id = c.job_id and s.name = c.step)
+group by c.job_id, c.step, j.state, j.ended_at;
 
 create view results as
 select s.job_id, j.tenant, j.pipeline, s.name as step, s.output,
