@@ -17,8 +17,9 @@
 #include <uv.h>
 
 #define MR_START_RETRY_MS 2000 /* between tries to read the prices while the database is away */
-#define MR_RETURN_MS 10000 /* after the grace period: to commit, hand over and ack what has ended  \
-                            */
+#define MR_RETURN_MS                                                                               \
+    10000 /* after the grace period: to commit, hand over and ack what has ended                   \
+           */
 
 enum phase {
     PHASE_STARTING, /* prices not read yet */
@@ -31,8 +32,8 @@ struct daemon {
     uv_loop_t loop;
     const char *path;
     const struct mr_log *log;
-    struct mr_log log_reloaded; /* the level may change */
-    struct mr_config *config;
+    struct mr_config *config; /* the current one */
+    struct mr_config *first;  /* the one the parts were made from, and borrow from */
     struct mr_prices *prices;
     enum phase phase;
     int exit_code;
@@ -43,8 +44,6 @@ struct daemon {
     struct mr_store *store;
     struct mr_caller *caller;
     struct mr_extractor *extractor;
-    unsigned closing; /* parts that are still closing */
-
     uv_signal_t term, interrupt, hup;
     uv_timer_t tick;      /* the engine's next timeout */
     uv_timer_t deadline;  /* STARTING: the next try; DRAINING: the end of patience */
@@ -102,9 +101,21 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     world->clock = mr_clock_system();
     world->random = mr_random_system();
     world->log = daemon->log;
-    int r = mr_store_new(&daemon->loop, daemon->config, world, &daemon->store, err);
+    const struct mr_config_worker *worker = &daemon->config->worker;
+    struct mr_store_options store = {
+        .database = &daemon->first->database,
+        .name = world->worker,
+        .pool = daemon->first->worker.pool,
+        .heartbeat_ms = worker->heartbeat_ms,
+        .dead_after_ms = worker->dead_after_ms,
+        .clock = world->clock,
+        .random = world->random,
+        .log = daemon->log,
+    };
+    int r = mr_store_new(&daemon->loop, &store, &daemon->store, err);
     if (r == 0)
-        r = mr_broker_new(&daemon->loop, daemon->config, world, &daemon->broker, err);
+        r = mr_broker_new(
+            &daemon->loop, daemon->config, world->worker, daemon->log, &daemon->broker, err);
     if (r == 0)
         r = mr_caller_new(&daemon->loop, world->clock, mr_local_answer, &daemon->caller, err);
     if (r == 0)
@@ -121,8 +132,7 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     mr_store_start(daemon->store, daemon->engine);
     mr_caller_start(daemon->caller, daemon->engine);
     mr_extractor_start(daemon->extractor, daemon->engine);
-    mr_broker_start(daemon->broker, daemon->engine);
-    return 0;
+    return mr_broker_start(daemon->broker, daemon->engine, err);
 }
 
 static void start(struct daemon *daemon)
@@ -247,10 +257,9 @@ static void on_reload(uv_signal_t *handle, int signum)
 
 /* ---- closing ---- */
 
+/* Nothing to do: the loop ends by itself when the last handle is closed. */
 static void part_closed(void *ctx)
 {
-    struct daemon *daemon = ctx;
-    daemon->closing--;
 }
 
 static void close_all(struct daemon *daemon)
@@ -258,7 +267,6 @@ static void close_all(struct daemon *daemon)
     if (daemon->phase == PHASE_CLOSING)
         return;
     daemon->phase = PHASE_CLOSING;
-    daemon->closing = 4;
     uv_close((uv_handle_t *)&daemon->term, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
     uv_close((uv_handle_t *)&daemon->hup, NULL);
@@ -285,6 +293,7 @@ static void free_all(struct daemon *daemon)
     mr_store_free(daemon->store);
     mr_refresh_prices_free(daemon->prices);
     mr_config_unref(daemon->config);
+    mr_config_unref(daemon->first);
 }
 
 static int init_handles(struct daemon *daemon)
@@ -321,6 +330,7 @@ int mr_daemon_run(const char *path, struct mr_config *config, const struct mr_lo
     daemon->path = path;
     daemon->log = log;
     daemon->config = config;
+    daemon->first = mr_config_ref(config);
     int r = init_handles(daemon);
     if (r < 0) {
         mr_log(log, MR_ERROR, "worker.start_failed", MR_STR("why", uv_strerror(r)));
