@@ -55,16 +55,7 @@ int mr_refresh_prices(const struct mr_config *config, struct mr_prices **ret, st
         mr_refresh_prices_free(prices);
         return r;
     }
-    int64_t input = config->money.ceiling_input;
-    prices->ceiling = (struct mr_price){
-        .provider = "unknown",
-        .model = "*",
-        .input = input,
-        .cached = input,
-        .cache_write = input,
-        .cache_write_1h = input,
-        .output = config->money.ceiling_output,
-    };
+    mr_prices_set_ceiling(prices, &config->money);
     *ret = prices;
     return 0;
 }
