@@ -80,8 +80,7 @@ static void on_prepare(uv_prepare_t *prepare)
     struct daemon *daemon = prepare->data;
     if (!daemon->engine)
         return;
-    if (daemon->phase == PHASE_DRAINING && mr_engine_idle(daemon->engine) &&
-        mr_broker_idle(daemon->broker)) {
+    if (daemon->phase == PHASE_DRAINING && mr_engine_idle(daemon->engine)) {
         mr_log(daemon->log, MR_INFO, "worker.drained");
         close_all(daemon);
         return;
