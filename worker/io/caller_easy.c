@@ -1,4 +1,5 @@
 #include "worker/io/caller_easy.h"
+#include "worker/io/retry_after.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define RETRY_AFTER_MAX_MS (366 * INT64_C(86400000))
 #define RECEIVE_BUFFER 8192 /* bytes a transfer in flight; answers are a few KiB */
 
 /* ---- callbacks ---- */
@@ -255,27 +255,4 @@ void mr_call_wipe(struct mr_call *call)
         explicit_bzero(item->data, strlen(item->data));
     curl_slist_free_all(call->headers);
     call->headers = NULL;
-}
-
-int64_t mr_retry_after_parse(const char *value, int64_t scale_ms, int64_t wall_ms)
-{
-    int64_t ms = 0, unit = scale_ms;
-    const char *p = value;
-    if (*p < '0' || *p > '9') {
-        time_t at = curl_getdate(value, NULL);
-        if (at < 0)
-            return -1;
-        int64_t wait = (int64_t)at * 1000 - wall_ms;
-        return wait < 0 ? 0 : wait > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : wait;
-    }
-    for (; *p >= '0' && *p <= '9' && ms <= RETRY_AFTER_MAX_MS; p++)
-        ms = ms * 10 + (*p - '0') * scale_ms;
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9'; p++) {
-            unit /= 10;
-            ms += (*p - '0') * unit;
-        }
-    if (ms > RETRY_AFTER_MAX_MS)
-        return RETRY_AFTER_MAX_MS;
-    return *p == '\0' ? ms : -1;
 }

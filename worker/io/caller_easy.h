@@ -43,7 +43,3 @@ void mr_call_give_up(struct mr_call *call);
 
 /* Detaches the handle from the call and wipes the headers. */
 void mr_call_wipe(struct mr_call *call);
-
-/* "2", "1.5" in units of scale_ms, cut to whole milliseconds; or an HTTP date, as the wait from
- * wall_ms on (0 if past). -1 when it is neither. */
-int64_t mr_retry_after_parse(const char *value, int64_t scale_ms, int64_t wall_ms);
