@@ -100,25 +100,14 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     world->clock = mr_clock_system();
     world->random = mr_random_system();
     world->log = daemon->log;
-    const struct mr_config_worker *worker = &daemon->config->worker;
-    struct mr_store_options store = {
-        .database = &daemon->first->database,
-        .name = world->worker,
-        .pool = daemon->first->worker.pool,
-        .heartbeat_ms = worker->heartbeat_ms,
-        .dead_after_ms = worker->dead_after_ms,
-        .clock = world->clock,
-        .random = world->random,
-        .log = daemon->log,
-    };
-    int r = mr_store_new(&daemon->loop, &store, &daemon->store, err);
+    int r = mr_store_new(&daemon->loop, daemon->first, world, &daemon->store, err);
     if (r == 0)
         r = mr_broker_new(
             &daemon->loop, daemon->config, world->worker, daemon->log, &daemon->broker, err);
     if (r == 0)
         r = mr_caller_new(&daemon->loop, world->clock, mr_local_answer, &daemon->caller, err);
     if (r == 0)
-        r = mr_extractor_new(&daemon->loop, daemon->config, world->clock, &daemon->extractor, err);
+        r = mr_extractor_new(&daemon->loop, &daemon->config->worker, NULL, &daemon->extractor, err);
     if (r < 0)
         return r;
     world->broker = mr_broker_ops(daemon->broker);
@@ -156,6 +145,8 @@ static void reload(struct daemon *daemon)
     struct mr_err err = {0};
     if (mr_config_reload_check(daemon->config, next->config, &err) != 0)
         mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("needs_restart", err.msg));
+    if (mr_extractor_reload(daemon->extractor, &next->config->worker, &err) < 0)
+        mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("why", err.msg));
     mr_engine_reload(daemon->engine, next->config, next->prices);
     mr_config_unref(daemon->config);
     mr_refresh_prices_free(daemon->prices);
