@@ -145,8 +145,7 @@ static bool parse_block(const char *text, struct mr_block *ret, bool *ret_bad)
     return true;
 }
 
-int mr_exempt_init(
-    struct mr_exempt *ret, char *const *items, size_t count, struct mr_err *err)
+int mr_exempt_init(struct mr_exempt *ret, char *const *items, size_t count, struct mr_err *err)
 {
     struct mr_exempt exempt = {.names = calloc(count + 1, sizeof(char *)),
         .blocks = calloc(count + 1, sizeof(struct mr_block))};
@@ -162,8 +161,8 @@ int mr_exempt_init(
         if (bad)
             rc = -EINVAL;
         if (rc != 0)
-            mr_err_set(err, rc, MR_CLASS_INVALID, "worker.fetch_allow: \"%s\" is no CIDR block",
-                items[i]);
+            mr_err_set(
+                err, rc, MR_CLASS_INVALID, "worker.fetch_allow: \"%s\" is no CIDR block", items[i]);
     }
     if (rc == 0)
         *ret = exempt;

@@ -25,8 +25,8 @@ struct mr_exempt {
 };
 
 /* Every item is a CIDR block, an address, or else a host name. 0, -EINVAL, -ENOMEM. */
-int mr_exempt_init(struct mr_exempt *ret, char *const *items, size_t count,
-    struct mr_err *err) MR_CHECK;
+int mr_exempt_init(
+    struct mr_exempt *ret, char *const *items, size_t count, struct mr_err *err) MR_CHECK;
 void mr_exempt_deinit(struct mr_exempt *exempt);
 bool mr_exempt_name(const struct mr_exempt *exempt, const char *host);
 bool mr_exempt_address(const struct mr_exempt *exempt, const struct sockaddr *address);

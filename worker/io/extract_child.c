@@ -79,14 +79,14 @@ int mr_child_read_output(
 static int read_death(const struct mr_child *child, struct mr_err *err)
 {
     if (child->timed_out)
-        return mr_err_set(err, -1, MR_CLASS_INVALID,
-            "the document takes too long to read (it may be made to)");
+        return mr_err_set(
+            err, -1, MR_CLASS_INVALID, "the document takes too long to read (it may be made to)");
     if (child->too_much)
         return refuse_output(err);
     switch (child->signal) {
     case SIGXCPU:
-        return mr_err_set(err, -1, MR_CLASS_INVALID,
-            "the document takes too long to read (it may be made to)");
+        return mr_err_set(
+            err, -1, MR_CLASS_INVALID, "the document takes too long to read (it may be made to)");
     case SIGSYS:
         return mr_err_set(err, -1, MR_CLASS_INVALID,
             "reading the document was stopped by the sandbox: it made the parser misbehave");
@@ -108,8 +108,8 @@ static int read_exit(const struct mr_child *child, struct mr_err *err)
         if (classes[i].code == child->status)
             class = classes[i].class;
     if (child->reason.len == 0)
-        return mr_err_set(err, -1, class, "millrace-extract ended with code %lld",
-            (long long)child->status);
+        return mr_err_set(
+            err, -1, class, "millrace-extract ended with code %lld", (long long)child->status);
     size_t n = strcspn(child->reason.data, "\r\n");
     n = mr_utf8_prefix(child->reason.data, n, n);
     return mr_err_set(err, -1, class, "%.*s", (int)n, child->reason.data);
@@ -122,8 +122,8 @@ static void read_result(struct mr_child *child, struct mr_child_result *result)
     else if (child->status != 0)
         result->rc = read_exit(child, &result->err);
     else
-        result->rc = mr_child_read_output(child->said.data ? child->said.data : "",
-            child->said.len, child->max_text, &result->output, &result->err);
+        result->rc = mr_child_read_output(child->said.data ? child->said.data : "", child->said.len,
+            child->max_text, &result->output, &result->err);
 }
 
 /* ---- handles ---- */
@@ -317,8 +317,8 @@ int mr_child_new(uv_loop_t *loop, const struct mr_child_spec *spec, mr_child_don
         uv_close((uv_handle_t *)&child->out, on_stillborn_closed);
         uv_close((uv_handle_t *)&child->err, on_stillborn_closed);
         uv_close((uv_handle_t *)&child->timer, on_stillborn_closed);
-        return mr_err_set(err, -1, MR_CLASS_INTERNAL, "cannot start %s: %s", spec->program,
-            uv_strerror(rc));
+        return mr_err_set(
+            err, -1, MR_CLASS_INTERNAL, "cannot start %s: %s", spec->program, uv_strerror(rc));
     }
     uv_read_start((uv_stream_t *)&child->out, on_alloc, on_read);
     uv_read_start((uv_stream_t *)&child->err, on_alloc, on_read);

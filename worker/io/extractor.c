@@ -195,8 +195,8 @@ static void run(struct document *doc)
         .memory_mb = extractor->memory_mb,
     };
     leave(doc);
-    if (mr_child_new(
-            extractor->loop, &spec, on_child_done, doc, &doc->child, &doc->result.err) != 0) {
+    if (mr_child_new(extractor->loop, &spec, on_child_done, doc, &doc->child, &doc->result.err) !=
+        0) {
         doc->result.rc = -1;
         end(doc);
         return;
@@ -376,8 +376,8 @@ struct mr_extractor_ops mr_extractor_ops(struct mr_extractor *extractor)
 /* Beside this program, where it is installed, and where it is built. */
 static char *find_program(const char *given, struct mr_err *err)
 {
-    static const char *const places[] = {"/millrace-extract",
-        "/../libexec/millrace/millrace-extract", "/extract/millrace-extract"};
+    static const char *const places[] = {
+        "/millrace-extract", "/../libexec/millrace/millrace-extract", "/extract/millrace-extract"};
     char path[PATH_MAX];
     if (given && access(given, X_OK) == 0)
         return strdup(given);
@@ -394,8 +394,8 @@ static char *find_program(const char *given, struct mr_err *err)
     return NULL;
 }
 
-int mr_extractor_reload(struct mr_extractor *extractor, const struct mr_config_worker *config,
-    struct mr_err *err)
+int mr_extractor_reload(
+    struct mr_extractor *extractor, const struct mr_config_worker *config, struct mr_err *err)
 {
     int rc = extractor->fetcher ? mr_fetcher_reload(extractor->fetcher, config, err) : 0;
     if (rc != 0)

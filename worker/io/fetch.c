@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define CONNECT_TIMEOUT_MS 10000L
-#define SLOW_BYTES 500L /* a second, */
+#define SLOW_BYTES 500L  /* a second, */
 #define SLOW_SECONDS 20L /* for so long: given up */
 
 struct mr_fetcher {
@@ -64,8 +64,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
 }
 
 /* Copies the value of "name: value" up to any of the stop characters. */
-static bool take(const char *line, size_t n, const char *name, const char *stop, char *ret,
-    size_t size)
+static bool take(
+    const char *line, size_t n, const char *name, const char *stop, char *ret, size_t size)
 {
     size_t len = strlen(name), used = 0;
     if (n <= len || strncasecmp(line, name, len) != 0)
@@ -144,10 +144,9 @@ static void read_error(struct mr_fetch *fetch, CURLcode code)
         fail(fetch, MR_CLASS_INVALID, "the document at the URL is larger than %lld bytes",
             (long long)fetch->fetcher->max_bytes);
     else if (fetch->forbidden)
-        fail(fetch, MR_CLASS_INVALID, "the URL leads to a forbidden address: %s",
-            fetch->forbidden);
+        fail(fetch, MR_CLASS_INVALID, "the URL leads to a forbidden address: %s", fetch->forbidden);
     else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_UNSUPPORTED_PROTOCOL ||
-        code == CURLE_URL_MALFORMAT)
+             code == CURLE_URL_MALFORMAT)
         fail(fetch, MR_CLASS_INVALID, "cannot fetch the URL: %s", words);
     else if (code == CURLE_OUT_OF_MEMORY)
         fail(fetch, MR_CLASS_INTERNAL, "cannot fetch the URL: %s", words);

@@ -29,7 +29,8 @@ static void parts_deinit(struct parts *parts)
 static int split(const char *url, struct parts *parts, struct mr_err *err)
 {
     parts->url = curl_url();
-    CURLUcode rc = parts->url ? curl_url_set(parts->url, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    CURLUcode rc =
+        parts->url ? curl_url_set(parts->url, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
     if (rc == CURLUE_OK)
         rc = curl_url_get(parts->url, CURLUPART_SCHEME, &parts->scheme, 0);
     if (rc == CURLUE_OK)
@@ -72,18 +73,22 @@ static bool usual_port(const char *scheme, const char *port)
     return strcmp(port, "80") == 0 || strcmp(port, "8080") == 0;
 }
 
-static int check_characters(const char *url, struct mr_err *err)
+/* What curl would be too forgiving about. */
+static int check_form(const char *url, struct mr_err *err)
 {
     size_t n = strlen(url);
     if (n > MR_FETCH_URL_MAX)
-        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "the URL is longer than %d bytes",
-            MR_FETCH_URL_MAX);
+        return mr_err_set(
+            err, -EINVAL, MR_CLASS_INVALID, "the URL is longer than %d bytes", MR_FETCH_URL_MAX);
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)url[i];
         if (c <= 0x20 || c == 0x7f || c == '\\')
             return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
                 "the URL holds a space, a backslash or a control character");
     }
+    const char *slashes = strstr(url, "://");
+    if (!slashes || slashes[3] == '/')
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "the URL is malformed: no host");
     return 0;
 }
 
@@ -91,7 +96,7 @@ int mr_fetch_url_check(
     const struct mr_fetch_rules *rules, const char *url, bool *ret_exempt, struct mr_err *err)
 {
     struct parts parts MR_CLEANUP(parts_deinit) = {0};
-    int rc = check_characters(url, err);
+    int rc = check_form(url, err);
     if (rc == 0)
         rc = split(url, &parts, err);
     if (rc != 0)
@@ -106,8 +111,8 @@ int mr_fetch_url_check(
         return mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "the URL holds a network interface");
     bool exempt = is_exempt(rules, parts.host);
     if (!exempt && !usual_port(parts.scheme, parts.port))
-        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-            "documents are not fetched from port %s", parts.port);
+        return mr_err_set(
+            err, -EINVAL, MR_CLASS_INVALID, "documents are not fetched from port %s", parts.port);
     *ret_exempt = exempt;
     return 0;
 }

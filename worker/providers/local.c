@@ -58,7 +58,7 @@ static int mend(struct document *document)
     return 0;
 }
 
-static int find_entities(const struct mr_text *text, struct mr_buf *buf)
+static int find_entities(const struct mr_local_text *text, struct mr_buf *buf)
 {
     struct mr_found *found = malloc(sizeof(*found));
     int rc = -ENOMEM;
@@ -90,8 +90,8 @@ static const char *task_of(const struct mr_chat *chat)
     return tasks[0];
 }
 
-static int run_task(
-    const struct mr_chat *chat, const struct mr_text *text, struct mr_buf *buf, struct mr_err *err)
+static int run_task(const struct mr_chat *chat, const struct mr_local_text *text,
+    struct mr_buf *buf, struct mr_err *err)
 {
     const char *task = task_of(chat);
     size_t max_bytes = chat->max_tokens > 0 ? 4 * (size_t)chat->max_tokens : SIZE_MAX;
@@ -113,11 +113,11 @@ int mr_local_answer(const struct mr_chat *chat, json_t **ret, struct mr_err *err
     struct document document MR_CLEANUP(document_deinit) = {
         .hold = MR_BUF_INIT(3 * MR_LOCAL_TEXT_MAX)};
     struct mr_buf buf MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(ANSWER_MAX);
-    struct mr_text text MR_CLEANUP(mr_text_deinit) = {0};
+    struct mr_local_text text MR_CLEANUP(mr_local_text_deinit) = {0};
     find_document(chat, &document);
     int rc = mend(&document);
     if (rc == 0)
-        rc = mr_text_init(&text, document.bytes, document.len);
+        rc = mr_local_text_init(&text, document.bytes, document.len);
     if (rc == 0)
         rc = run_task(chat, &text, &buf, err);
     if (rc == -EINVAL) /* run_task has said why */

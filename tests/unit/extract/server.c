@@ -28,10 +28,13 @@ struct test_server {
     char last[8192], last_copy[8192];
     struct page pages[PAGES_MAX];
     size_t npages;
+    struct conn *open; /* each with a thread of its own */
 };
 
 struct conn {
     struct test_server *server;
+    struct conn *next;
+    pthread_t thread;
     int fd;
 };
 
@@ -153,9 +156,8 @@ static void *serve_conn(void *arg)
         snprintf(conn->server->last, sizeof(conn->server->last), "%s", buf);
         pthread_mutex_unlock(&conn->server->lock);
     } while (answer(conn, path));
-    close(conn->fd);
+    shutdown(conn->fd, SHUT_RDWR);
     free(buf);
-    free(conn);
     return NULL;
 }
 
@@ -173,11 +175,12 @@ static void *serve(void *arg)
         pthread_mutex_lock(&server->lock);
         server->connections++;
         pthread_mutex_unlock(&server->lock);
-        struct conn *conn = malloc(sizeof(*conn));
-        *conn = (struct conn){server, fd};
-        pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, serve_conn, conn) == 0);
-        pthread_detach(thread);
+        struct conn *conn = calloc(1, sizeof(*conn));
+        conn->server = server;
+        conn->fd = fd;
+        conn->next = server->open;
+        server->open = conn;
+        CHECK(pthread_create(&conn->thread, NULL, serve_conn, conn) == 0);
     }
 }
 
@@ -209,10 +212,19 @@ void test_server_stop(struct test_server *server)
     close(server->fd);
 }
 
-/* Threads of open connections may still hold it: the process of the case ends soon. */
 void test_server_free(struct test_server *server)
 {
     test_server_stop(server);
+    for (struct conn *conn = server->open, *next; conn; conn = next) {
+        next = conn->next;
+        shutdown(conn->fd, SHUT_RDWR);
+        pthread_join(conn->thread, NULL);
+        close(conn->fd);
+        free(conn);
+    }
+    for (size_t i = 0; i < server->npages; i++)
+        free(server->pages[i].body);
+    free(server);
 }
 
 int test_server_connections(struct test_server *server)

@@ -1,7 +1,7 @@
 #include "tests/unit/extract/server.h"
 #include "tests/unit/test.h"
 #include "worker/io/caller.h"
-#include "worker/io/caller_easy.h"
+#include "worker/io/retry_after.h"
 
 #include <errno.h>
 

@@ -6,8 +6,8 @@
 /* The sentences of s, joined by '|'. */
 static const char *split(const char *s, char ret[static 4096])
 {
-    struct mr_text text;
-    CHECK(mr_text_init(&text, s, strlen(s)) == 0);
+    struct mr_local_text text;
+    CHECK(mr_local_text_init(&text, s, strlen(s)) == 0);
     size_t n = 0;
     for (size_t i = 0; i < text.nsentences; i++) {
         const struct mr_sentence *sentence = &text.sentences[i];
@@ -18,7 +18,7 @@ static const char *split(const char *s, char ret[static 4096])
         n += sentence->len;
     }
     ret[n] = '\0';
-    mr_text_deinit(&text);
+    mr_local_text_deinit(&text);
     return ret;
 }
 
@@ -50,22 +50,22 @@ static void sentences_end_where_they_should(void)
 static void words_fold_case(void)
 {
     static const char s[] = "ÄRGER ärger Łódź łódź МОСКВА Москва ΑΘΗΝΑ αθηνα";
-    struct mr_text text;
-    CHECK(mr_text_init(&text, s, sizeof(s) - 1) == 0);
+    struct mr_local_text text;
+    CHECK(mr_local_text_init(&text, s, sizeof(s) - 1) == 0);
     CHECK_INT(text.nwords, 8);
     for (size_t i = 0; i < 8; i += 2)
         CHECK(text.words[i].hash == text.words[i + 1].hash);
     CHECK(text.words[0].shape & MR_SHAPE_ALL_CAPS);
     CHECK(!(text.words[1].shape & MR_SHAPE_CAPITAL));
-    mr_text_deinit(&text);
+    mr_local_text_deinit(&text);
 }
 
 static unsigned language_of(const char *s)
 {
-    struct mr_text text;
-    CHECK(mr_text_init(&text, s, strlen(s)) == 0);
+    struct mr_local_text text;
+    CHECK(mr_local_text_init(&text, s, strlen(s)) == 0);
     unsigned language = text.language;
-    mr_text_deinit(&text);
+    mr_local_text_deinit(&text);
     return language;
 }
 
@@ -86,12 +86,12 @@ static void long_sentences_are_broken(void)
     static char s[20001];
     for (size_t i = 0; i + 5 <= 20000; i += 5)
         memcpy(s + i, "word ", 5);
-    struct mr_text text;
-    CHECK(mr_text_init(&text, s, 20000) == 0);
+    struct mr_local_text text;
+    CHECK(mr_local_text_init(&text, s, 20000) == 0);
     CHECK(text.nsentences > 10);
     for (size_t i = 0; i < text.nsentences; i++)
         CHECK(text.sentences[i].len <= MR_SENTENCE_BYTES + 5);
-    mr_text_deinit(&text);
+    mr_local_text_deinit(&text);
 }
 
 #define VALID(fn, s) fn(s, strlen(s))

@@ -63,7 +63,7 @@ static bool is_repeat(
 static int put_entity(struct mr_buf *buf, const struct mr_span *span, const char *bytes)
 {
     struct mr_buf tidy MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(4 * MR_ENTITY_BYTES_MAX);
-    int rc = mr_text_tidy(&tidy, bytes + span->at, span->len);
+    int rc = mr_local_text_tidy(&tidy, bytes + span->at, span->len);
     if (rc == 0)
         rc = mr_buf_puts(buf, "{\"type\":\"");
     if (rc == 0)

@@ -43,7 +43,7 @@ bool mr_found_add(struct mr_found *found, size_t at, size_t len, enum mr_entity 
 int mr_patterns_find(const char *bytes, size_t len, struct mr_found *found) MR_CHECK;
 
 /* People, organizations and places, among the words that are not taken yet. */
-void mr_names_find(const struct mr_text *text, struct mr_found *found);
+void mr_names_find(const struct mr_local_text *text, struct mr_found *found);
 
 /* Appends {"entities":[...]} after schemas/entities.schema.json: in order of appearance, each once.
  * 0, -ENOMEM, -EMSGSIZE. */

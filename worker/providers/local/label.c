@@ -52,14 +52,14 @@ static uint64_t stem_of(const char *s, size_t n)
     for (size_t i = 0; i < n && letters < 6; letters++) {
         uint32_t c;
         i += mr_utf8_next(s + i, n - i, &c);
-        hash = mr_hash_add(hash, mr_text_lower(c));
+        hash = mr_hash_add(hash, mr_local_text_lower(c));
     }
     return hash;
 }
 
 /* How often words of the list occur in the document. Any ASCII punctuation parts the list's words.
  */
-static unsigned count_words(const struct mr_text *text, const char *list)
+static unsigned count_words(const struct mr_local_text *text, const char *list)
 {
     static const char parts[] = " _-/.,:;&()";
     size_t limit = text->nwords < LABEL_WORDS_MAX ? text->nwords : LABEL_WORDS_MAX;
@@ -74,7 +74,7 @@ static unsigned count_words(const struct mr_text *text, const char *list)
     return count;
 }
 
-static unsigned score_label(const struct mr_text *text, const char *label)
+static unsigned score_label(const struct mr_local_text *text, const char *label)
 {
     unsigned score = 2 * count_words(text, label);
     for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
@@ -182,8 +182,8 @@ static bool is_leftover(const char *label)
     return false;
 }
 
-int mr_label_class(
-    const struct mr_text *text, const char *schema_text, struct mr_buf *buf, struct mr_err *err)
+int mr_label_class(const struct mr_local_text *text, const char *schema_text, struct mr_buf *buf,
+    struct mr_err *err)
 {
     unsigned top = 0;
     size_t best = 0, i;
@@ -213,7 +213,7 @@ int mr_label_class(
 }
 
 /* Praise minus complaint, each turned around by a negation up to three words before it. */
-static int mood_of(const struct mr_text *text, int *ret_weight)
+static int mood_of(const struct mr_local_text *text, int *ret_weight)
 {
     int mood = 0, weight = 0;
     for (size_t i = 0; i < text->nwords; i++) {
@@ -236,7 +236,7 @@ static int mood_of(const struct mr_text *text, int *ret_weight)
     return mood;
 }
 
-static const char *mood_name(const struct mr_text *text)
+static const char *mood_name(const struct mr_local_text *text)
 {
     int weight, mood = mood_of(text, &weight);
     /* A fifth of everything said must point one way. */
@@ -245,8 +245,8 @@ static const char *mood_name(const struct mr_text *text)
     return mood * -5 > weight ? "negative" : "neutral";
 }
 
-int mr_label_sentiment(
-    const struct mr_text *text, const char *schema_text, struct mr_buf *buf, struct mr_err *err)
+int mr_label_sentiment(const struct mr_local_text *text, const char *schema_text,
+    struct mr_buf *buf, struct mr_err *err)
 {
     const char *mood = mood_name(text);
     if (!schema_text)

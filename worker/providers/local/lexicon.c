@@ -38,7 +38,7 @@ static void add_list(const struct mr_word_list *list)
         for (size_t i = 0; i < n;) {
             uint32_t c;
             i += mr_utf8_next(s + i, n - i, &c);
-            hash = mr_hash_add(hash, c == '_' ? ' ' : mr_text_lower(c));
+            hash = mr_hash_add(hash, c == '_' ? ' ' : mr_local_text_lower(c));
         }
         struct slot *slot = slot_of(hash);
         lexicon.used += slot->bits == 0;

@@ -12,7 +12,7 @@
 #define PHRASE_WORDS_MAX 6
 
 struct finder {
-    const struct mr_text *text;
+    const struct mr_local_text *text;
     struct mr_found *found;
     bool german;
     size_t end;    /* one past the last word of the current sentence */
@@ -76,7 +76,7 @@ static size_t find_phrase(const struct finder *finder, size_t i, uint32_t *ret_b
         for (uint32_t at = 0; at < word->len;) {
             uint32_t c;
             at += (uint32_t)mr_utf8_next(finder->text->bytes + word->at + at, word->len - at, &c);
-            hash = mr_hash_add(hash, mr_text_lower(c));
+            hash = mr_hash_add(hash, mr_local_text_lower(c));
         }
         uint32_t bits = is_capital(finder, i + k) ? mr_lexicon_find(hash) : 0;
         if (bits & (MR_LEX_PLACE | MR_LEX_ORG)) {
@@ -289,7 +289,7 @@ static size_t step(struct finder *finder, size_t i)
     return judge_run(finder, i, end);
 }
 
-void mr_names_find(const struct mr_text *text, struct mr_found *found)
+void mr_names_find(const struct mr_local_text *text, struct mr_found *found)
 {
     struct finder finder = {
         .text = text, .found = found, .german = text->language == MR_LEX_STOP_DE};

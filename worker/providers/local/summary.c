@@ -39,7 +39,7 @@ static void graph_deinit(struct graph *graph)
     free(graph->cosine);
 }
 
-static void pick_nodes(struct graph *graph, const struct mr_text *text)
+static void pick_nodes(struct graph *graph, const struct mr_local_text *text)
 {
     size_t whole = 0, seen = 0;
     for (size_t i = 0; i < text->nsentences; i++)
@@ -64,7 +64,7 @@ static int by_stem(const void *a, const void *b)
 }
 
 /* All content words, sorted by stem, one entry for a stem in a sentence. */
-static int collect(struct graph *graph, const struct mr_text *text)
+static int collect(struct graph *graph, const struct mr_local_text *text)
 {
     size_t n = 0;
     for (size_t i = 0; i < graph->nodes; i++)
@@ -159,7 +159,7 @@ static void walk(struct graph *graph)
 
 /* Very short sentences say little, and very long ones are not a summary. A question is rarely the
  * answer. */
-static float fitness(const struct mr_text *text, const struct mr_sentence *sentence)
+static float fitness(const struct mr_local_text *text, const struct mr_sentence *sentence)
 {
     float fit = 1;
     if (sentence->nwords < 5)
@@ -172,7 +172,8 @@ static float fitness(const struct mr_text *text, const struct mr_sentence *sente
 }
 
 /* Takes sentences by rank, each time the one that adds most to those taken. */
-static void choose(struct graph *graph, const struct mr_text *text, bool taken[static NODES_MAX])
+static void choose(
+    struct graph *graph, const struct mr_local_text *text, bool taken[static NODES_MAX])
 {
     size_t want = (graph->nodes + 3) / 4;
     if (want > MR_SUMMARY_SENTENCES)
@@ -200,7 +201,7 @@ static void choose(struct graph *graph, const struct mr_text *text, bool taken[s
     }
 }
 
-static int write_sentences(const struct graph *graph, const struct mr_text *text,
+static int write_sentences(const struct graph *graph, const struct mr_local_text *text,
     const bool taken[static NODES_MAX], size_t max_bytes, struct mr_buf *buf)
 {
     size_t start = buf->len;
@@ -211,14 +212,14 @@ static int write_sentences(const struct graph *graph, const struct mr_text *text
             continue;
         int rc = buf->len > start ? mr_buf_putc(buf, ' ') : 0;
         if (rc == 0)
-            rc = mr_text_tidy(buf, text->bytes + sentence->at, sentence->len);
+            rc = mr_local_text_tidy(buf, text->bytes + sentence->at, sentence->len);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-int mr_summary_write(const struct mr_text *text, size_t max_bytes, struct mr_buf *buf)
+int mr_summary_write(const struct mr_local_text *text, size_t max_bytes, struct mr_buf *buf)
 {
     struct graph graph MR_CLEANUP(graph_deinit) = {0};
     bool taken[NODES_MAX] = {false};

@@ -9,7 +9,7 @@
 
 #define STEM_LETTERS 6
 
-uint32_t mr_text_lower(uint32_t c)
+uint32_t mr_local_text_lower(uint32_t c)
 {
     if (c < 0x80)
         return c >= 'A' && c <= 'Z' ? c + 32 : c;
@@ -26,7 +26,7 @@ uint32_t mr_text_lower(uint32_t c)
     return c;
 }
 
-bool mr_text_is_letter(uint32_t c)
+bool mr_local_text_is_letter(uint32_t c)
 {
     if (c < 0x80)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -47,7 +47,7 @@ static bool stands_alone(uint32_t c)
            (c >= 0x20000 && c < 0x30000);
 }
 
-static size_t read_word(const struct mr_text *text, size_t at, struct mr_word *ret)
+static size_t read_word(const struct mr_local_text *text, size_t at, struct mr_word *ret)
 {
     uint64_t hash = MR_HASH_INIT, stem = MR_HASH_INIT;
     size_t end = at, letters = 0, uppers = 0, digits = 0;
@@ -55,9 +55,9 @@ static size_t read_word(const struct mr_text *text, size_t at, struct mr_word *r
     while (end < text->len) {
         uint32_t c;
         size_t n = mr_utf8_next(text->bytes + end, text->len - end, &c);
-        if (!mr_text_is_letter(c) || (letters > 0 && stands_alone(c)))
+        if (!mr_local_text_is_letter(c) || (letters > 0 && stands_alone(c)))
             break;
-        uint32_t lower = mr_text_lower(c);
+        uint32_t lower = mr_local_text_lower(c);
         uppers += lower != c;
         capital = capital || (letters == 0 && lower != c);
         digits += c >= '0' && c <= '9';
@@ -78,14 +78,14 @@ static size_t read_word(const struct mr_text *text, size_t at, struct mr_word *r
     return end;
 }
 
-static int find_words(struct mr_text *text)
+static int find_words(struct mr_local_text *text)
 {
     size_t room = text->len / 4 + 16, at = 0;
     text->words = malloc(room * sizeof(*text->words));
     while (text->words && at < text->len && text->nwords < MR_WORDS_MAX) {
         uint32_t c;
         size_t n = mr_utf8_next(text->bytes + at, text->len - at, &c);
-        if (!mr_text_is_letter(c)) {
+        if (!mr_local_text_is_letter(c)) {
             at += n;
             continue;
         }
@@ -120,7 +120,7 @@ static bool is_closer(uint32_t c)
            c == 0x2019 || c == 0x201c || c == 0x300d;
 }
 
-static struct gap read_gap(const struct mr_text *text, size_t at, size_t end)
+static struct gap read_gap(const struct mr_local_text *text, size_t at, size_t end)
 {
     struct gap gap = {.end = at};
     bool first_dot = at < end && text->bytes[at] == '.', spaced = false;
@@ -144,7 +144,7 @@ static struct gap read_gap(const struct mr_text *text, size_t at, size_t end)
 
 /* Where a sentence whose first word is at `at` begins: quotation marks and the like that open it
  * belong to it, bullets do not. Never before `least`. */
-static size_t opening(const struct mr_text *text, size_t least, size_t at)
+static size_t opening(const struct mr_local_text *text, size_t least, size_t at)
 {
     static const char *const openers[] = {
         "\"", "'", "(", "[", "“", "„", "‘", "«", "« ", "«\u00a0", "«\u202f", "¿", "¡", "「", "『"};
@@ -169,7 +169,7 @@ static bool is_abbreviated(const struct mr_word *word, const struct mr_word *nex
     return word->shape & MR_SHAPE_DIGITS && word->len <= 2 && next->bits & MR_LEX_MONTH;
 }
 
-static bool ends_sentence(const struct mr_text *text, size_t i, const struct gap *gap)
+static bool ends_sentence(const struct mr_local_text *text, size_t i, const struct gap *gap)
 {
     if (i + 1 == text->nwords || gap->paragraph)
         return true;
@@ -182,7 +182,7 @@ static bool ends_sentence(const struct mr_text *text, size_t i, const struct gap
     return gap->dot && !lower && !is_abbreviated(word, next);
 }
 
-static int add_sentence(struct mr_text *text, size_t *room, struct mr_sentence sentence)
+static int add_sentence(struct mr_local_text *text, size_t *room, struct mr_sentence sentence)
 {
     if (text->nsentences == *room) {
         size_t more = *room ? *room * 2 : 32;
@@ -197,7 +197,7 @@ static int add_sentence(struct mr_text *text, size_t *room, struct mr_sentence s
     return 0;
 }
 
-static int find_sentences(struct mr_text *text)
+static int find_sentences(struct mr_local_text *text)
 {
     size_t room = 0, first = 0;
     size_t start = text->nwords > 0 ? opening(text, 0, text->words[0].at) : 0;
@@ -223,7 +223,7 @@ static int find_sentences(struct mr_text *text)
     return 0;
 }
 
-static unsigned guess_language(const struct mr_text *text)
+static unsigned guess_language(const struct mr_local_text *text)
 {
     unsigned count[7] = {0}, best = 0;
     size_t n = text->nwords < 2000 ? text->nwords : 2000;
@@ -236,14 +236,14 @@ static unsigned guess_language(const struct mr_text *text)
     return count[best] >= 2 ? 1u << best : 0;
 }
 
-int mr_text_init(struct mr_text *ret, const char *bytes, size_t len)
+int mr_local_text_init(struct mr_local_text *ret, const char *bytes, size_t len)
 {
-    struct mr_text text = {.bytes = bytes, .len = len};
+    struct mr_local_text text = {.bytes = bytes, .len = len};
     int rc = find_words(&text);
     if (rc == 0)
         rc = find_sentences(&text);
     if (rc < 0) {
-        mr_text_deinit(&text);
+        mr_local_text_deinit(&text);
         return rc;
     }
     text.language = guess_language(&text);
@@ -251,14 +251,14 @@ int mr_text_init(struct mr_text *ret, const char *bytes, size_t len)
     return 0;
 }
 
-void mr_text_deinit(struct mr_text *text)
+void mr_local_text_deinit(struct mr_local_text *text)
 {
     free(text->words);
     free(text->sentences);
-    *text = (struct mr_text){0};
+    *text = (struct mr_local_text){0};
 }
 
-int mr_text_tidy(struct mr_buf *buf, const char *bytes, size_t n)
+int mr_local_text_tidy(struct mr_buf *buf, const char *bytes, size_t n)
 {
     size_t start = buf->len;
     for (size_t i = 0; i < n;) {

@@ -35,7 +35,7 @@ struct mr_sentence {
     bool fragment;          /* no full stop: a heading, a list item, the end of a cut text */
 };
 
-struct mr_text {
+struct mr_local_text {
     const char *bytes; /* borrowed */
     size_t len;
     struct mr_word *words;
@@ -46,16 +46,16 @@ struct mr_text {
 };
 
 /* Takes the text apart. Any bytes will do. 0 or -ENOMEM. */
-int mr_text_init(struct mr_text *ret, const char *bytes, size_t len) MR_CHECK;
-void mr_text_deinit(struct mr_text *text);
+int mr_local_text_init(struct mr_local_text *ret, const char *bytes, size_t len) MR_CHECK;
+void mr_local_text_deinit(struct mr_local_text *text);
 
 /* Lower case of a character of the Latin, Greek and Cyrillic scripts; others as they are. */
-uint32_t mr_text_lower(uint32_t c);
-bool mr_text_is_letter(uint32_t c); /* or a digit; what words are made of */
+uint32_t mr_local_text_lower(uint32_t c);
+bool mr_local_text_is_letter(uint32_t c); /* or a digit; what words are made of */
 
 /* Appends bytes as tidy UTF-8: runs of white space and control characters become one blank, what is
  * no UTF-8 becomes U+FFFD. */
-int mr_text_tidy(struct mr_buf *buf, const char *bytes, size_t n) MR_CHECK;
+int mr_local_text_tidy(struct mr_buf *buf, const char *bytes, size_t n) MR_CHECK;
 
 #define MR_HASH_INIT UINT64_C(14695981039346656037)
 static inline uint64_t mr_hash_add(uint64_t hash, uint32_t c)
