@@ -123,6 +123,7 @@ void mr_cli_erase_bar(struct mr_cli *cli)
     cli->bar = false;
 }
 
+MR_PRINTF(3, 0)
 static void say(struct mr_cli *cli, const char *prefix, const char *fmt, va_list args)
 {
     char line[LINE_MAX_BYTES];

@@ -91,7 +91,9 @@ static void command_page(FILE *out, const struct mr_command *command)
     mr_command_tables(command, tables);
     fputs("\\fBmillrace ", out);
     words(out, command->name);
-    fputs("\\fR [\\fIOPTION\\fR...] ", out);
+    fputs("\\fR [\\fIOPTION\\fR...]", out);
+    if (command->operands[0])
+        fputc(' ', out);
     words(out, command->operands);
     fputs("\n.SH DESCRIPTION\n", out);
     paragraphs(out, command->details);
