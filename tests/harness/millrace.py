@@ -148,6 +148,19 @@ class Stack:
         parameters = pika.URLParameters(self.env["AMQP_URL"])
         return contextlib.closing(pika.BlockingConnection(parameters))
 
+    def dead_letters(self, ids=None):
+        """Takes a look at every dead letter: [(properties, body)], of these jobs."""
+        found = []
+        with self.broker() as connection:
+            channel = connection.channel()
+            while True:
+                method, properties, body = channel.basic_get("millrace.dead")
+                if not method:
+                    break
+                if ids is None or properties.message_id in ids:
+                    found.append((properties, body))
+        return found
+
     def publish(self, body, key="main.normal", exchange="millrace.jobs", **properties):
         properties.setdefault("delivery_mode", 2)
         with self.broker() as connection:
@@ -260,19 +273,20 @@ class Standin:
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def config(self, kind="openai", model="standin"):
+    def config(self, kind="openai", more="", **models):
         """Configuration text: a provider `standin`, and the shipped aliases pointing at it."""
         base = f"{self.url}/v1" if kind == "openai" else self.url
         aliases = ", ".join(
-            f'{{ alias = "{a}"; provider = "standin"; model = "{model}"; }}'
+            f'{{ alias = "{a}"; provider = "standin"; model = "{models.get(a, "standin")}"; }}'
             for a in ("summarizer", "extractor", "default")
         )
         return (
-            f'providers: ( {{ name = "standin"; kind = "{kind}"; base_url = "{base}"; }} );\n'
+            f'providers: ( {{ name = "standin"; kind = "{kind}"; base_url = "{base}"; {more} }} );\n'
             f"models: ( {aliases} );\n"
         )
 
     def script(self, text, model="standin"):
+        """What requests for the model meet from now on; see tests/standin/script.h."""
         request = urllib.request.Request(
             f"{self.url}/control/{model}", data=text.encode(), method="PUT"
         )
@@ -281,8 +295,9 @@ class Standin:
     def stats(self):
         return json.load(urllib.request.urlopen(f"{self.url}/stats", timeout=10))
 
-    def ledger(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
+    def ledger(self, model=None):
+        entries = [json.loads(line) for line in self.file.read_text().splitlines()]
+        return [e for e in entries if model in (None, e["model"])]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
