@@ -12,7 +12,7 @@ static const struct mr_retry_rule rules[MR_CLASS_COUNT] = {
     [MR_CLASS_RATE_LIMITED] = {5, 1000, 2, 1, 60000},
     [MR_CLASS_OVERLOADED] = {4, 2000, 3, 2, 30000},
     [MR_CLASS_NETWORK] = {3, 500, 2, 1, 10000},
-    [MR_CLASS_AMBIGUOUS] = {2, 1000, 2, 1, 30000},
+    [MR_CLASS_AMBIGUOUS] = {3, 1000, 2, 1, 30000},
     [MR_CLASS_SERVER] = {4, 2000, 3, 2, 30000},
     [MR_CLASS_BAD_OUTPUT] = {2, 0, 1, 1, 0},
 };

@@ -10,7 +10,7 @@ static void each_class_has_its_tries(void)
         enum mr_class class;
         int tries;
     } rules[] = {{MR_CLASS_RATE_LIMITED, 5}, {MR_CLASS_OVERLOADED, 4}, {MR_CLASS_NETWORK, 3},
-        {MR_CLASS_AMBIGUOUS, 2}, {MR_CLASS_SERVER, 4}, {MR_CLASS_BAD_OUTPUT, 2}, {MR_CLASS_AUTH, 1},
+        {MR_CLASS_AMBIGUOUS, 3}, {MR_CLASS_SERVER, 4}, {MR_CLASS_BAD_OUTPUT, 2}, {MR_CLASS_AUTH, 1},
         {MR_CLASS_QUOTA, 1}, {MR_CLASS_INVALID, 1}, {MR_CLASS_REFUSED, 1}, {MR_CLASS_INTERNAL, 1}};
     struct mr_random random = mr_random_system();
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
