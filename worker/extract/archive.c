@@ -115,6 +115,12 @@ static int close_stream(void *ctx)
     return 0;
 }
 
+static int bomb(const char *name, struct mr_err *why)
+{
+    return mr_err_set(why, MR_EXTRACT_BOMB, MR_CLASS_INVALID,
+        "the file is a zip bomb: %s expands beyond reason", name);
+}
+
 static int open_entry(
     struct mr_archive *archive, const char *name, struct stream *stream, struct mr_err *why)
 {
@@ -126,6 +132,8 @@ static int open_entry(
     if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) && stat.encryption_method != ZIP_EM_NONE)
         return mr_err_set(
             why, MR_EXTRACT_PASSWORD, MR_CLASS_INVALID, "the file is protected by a password");
+    if (stat.size > RATIO_FROM && stat.size / RATIO_MAX > stat.comp_size)
+        return bomb(name, why);
     *stream = (struct stream){.archive = archive, .compressed = stat.comp_size};
     stream->file = zip_fopen_index(archive->zip, stat.index, 0);
     if (!stream->file)
@@ -171,8 +179,7 @@ int mr_archive_xml(struct mr_archive *archive, const char *name, mr_xml_node_fn 
     xmlFreeTextReader(reader);
     zip_fclose(stream.file);
     if (stream.bomb)
-        return mr_err_set(why, MR_EXTRACT_BOMB, MR_CLASS_INVALID,
-            "the file is a zip bomb: %s expands beyond reason", name);
+        return bomb(name, why);
     if (rc == -1)
         return mr_err_set(why, MR_EXTRACT_DAMAGED, MR_CLASS_INVALID,
             "the file is damaged: %s in it is %s", name,

@@ -293,6 +293,33 @@ static int decode(struct mr_charsets *charsets, size_t charset, const struct mr_
     return 0;
 }
 
+/* Replaces what is not UTF-8 in a text that is so but for a few bytes (cut off, or pasted from
+ * elsewhere), which is much likelier than another charset as soon as it holds a number of correct
+ * characters beyond ASCII. Returns 0 when it is not such a text, 1 when buf holds it, negative when
+ * there is no memory. */
+static int mend_utf8(const struct mr_source *source, struct mr_buf *buf)
+{
+    size_t bad = 0, beyond = 0;
+    for (size_t at = 0; at < source->n; at++) {
+        size_t valid = mr_utf8_prefix(source->bytes + at, source->n - at, source->n);
+        for (size_t i = at; i < at + valid; i++)
+            beyond += (unsigned char)source->bytes[i] >= 0xc2;
+        at += valid;
+        bad += at < source->n;
+    }
+    if (beyond < 5 * bad)
+        return 0;
+    for (size_t at = 0; at < source->n; at++) {
+        size_t valid = mr_utf8_prefix(source->bytes + at, source->n - at, source->n);
+        if (mr_buf_put(buf, source->bytes + at, valid) != 0)
+            return -ENOMEM;
+        at += valid;
+        if (at < source->n && put_code(buf, 0xfffd) != 0)
+            return -ENOMEM;
+    }
+    return 1;
+}
+
 /* Which of the known charsets it is; KNOWN for UTF-8. */
 static size_t choose(struct mr_charsets *charsets, const struct mr_source *source, bool utf8)
 {
@@ -316,39 +343,51 @@ static size_t choose(struct mr_charsets *charsets, const struct mr_source *sourc
     return charsets->converters[declared] == NO_CONVERTER ? KNOWN : declared;
 }
 
+static int no_memory(struct mr_err *why)
+{
+    return mr_err_set(why, MR_EXTRACT_MEMORY, MR_CLASS_INVALID, "no memory for the text");
+}
+
+/* 0 with the converted text in buf and its charset, 1 when the bytes can stay as they are, or an
+ * mr_extract_exit. */
+static int to_buf(struct mr_charsets *charsets, const struct mr_source *source, struct mr_buf *buf,
+    const char **ret_charset, struct mr_err *why)
+{
+    size_t skip;
+    const struct wide *wide = find_wide(source->bytes, source->n, &skip);
+    if (wide) {
+        *ret_charset = wide->name;
+        return from_wide(wide, source->bytes + skip, source->n - skip, buf) == 0 ? 0
+                                                                                 : no_memory(why);
+    }
+    *ret_charset = "utf-8";
+    if (is_binary(source->bytes, source->n))
+        return binary(why);
+    bool utf8 = mr_utf8_valid(source->bytes, source->n);
+    int mended = utf8 ? 0 : mend_utf8(source, buf);
+    if (mended != 0)
+        return mended > 0 ? 0 : no_memory(why);
+    size_t choice = choose(charsets, source, utf8);
+    if (choice == KNOWN && utf8)
+        return 1;
+    if (choice == KNOWN)
+        return mr_err_set(
+            why, MR_EXTRACT_INTERNAL, MR_CLASS_INTERNAL, "no charset converters are installed");
+    *ret_charset = known[choice][0];
+    return decode(charsets, choice, source, buf, why);
+}
+
 int mr_charset_to_utf8(struct mr_charsets *charsets, const struct mr_source *source,
     struct mr_buf *buf, const char **ret_bytes, size_t *ret_n, const char **ret_charset,
     struct mr_err *why)
 {
-    size_t skip;
-    const struct wide *wide = find_wide(source->bytes, source->n, &skip);
-    int rc = 0;
-    const char *charset = "utf-8";
-    bool converted = true;
-    if (wide) {
-        charset = wide->name;
-        rc = from_wide(wide, source->bytes + skip, source->n - skip, buf);
-        if (rc != 0)
-            return mr_err_set(why, MR_EXTRACT_MEMORY, MR_CLASS_INVALID, "no memory for the text");
-    } else if (is_binary(source->bytes, source->n)) {
-        return binary(why);
-    } else {
-        bool utf8 = mr_utf8_valid(source->bytes, source->n);
-        size_t choice = choose(charsets, source, utf8);
-        converted = choice < KNOWN;
-        if (converted) {
-            charset = known[choice][0];
-            rc = decode(charsets, choice, source, buf, why);
-        } else if (!utf8 && !charsets) {
-            return mr_err_set(
-                why, MR_EXTRACT_INTERNAL, MR_CLASS_INTERNAL, "no charset converters are installed");
-        }
-        if (rc != 0)
-            return rc;
-    }
-    *ret_bytes = converted ? (buf->data ? buf->data : "") : source->bytes;
-    *ret_n = converted ? buf->len : source->n;
-    if (converted && is_binary(*ret_bytes, *ret_n))
+    const char *charset;
+    int rc = to_buf(charsets, source, buf, &charset, why);
+    if (rc > 1)
+        return rc;
+    *ret_bytes = rc == 1 ? source->bytes : buf->data ? buf->data : "";
+    *ret_n = rc == 1 ? source->n : buf->len;
+    if (rc == 0 && is_binary(*ret_bytes, *ret_n))
         return binary(why);
     *ret_charset = charset;
     return 0;
