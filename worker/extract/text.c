@@ -51,18 +51,28 @@ static int settle(struct mr_text *text)
 
 enum kind { WORD, SPACE, DROP, NEWLINE, PAGE };
 
+static enum kind kind_of_ascii(unsigned char c)
+{
+    switch (c) {
+    case '\n':
+    case '\r':
+        return NEWLINE;
+    case '\f':
+    case '\v':
+        return PAGE;
+    case ' ':
+    case '\t':
+        return SPACE;
+    default:
+        return c < 0x20 || c == 0x7f ? DROP : WORD;
+    }
+}
+
 /* What the valid character at p (of len bytes) is. */
 static enum kind kind_of(const unsigned char *p, size_t len)
 {
-    if (len == 1) {
-        if (p[0] == '\n' || p[0] == '\r')
-            return NEWLINE;
-        if (p[0] == '\f' || p[0] == '\v')
-            return PAGE;
-        if (p[0] == ' ' || p[0] == '\t')
-            return SPACE;
-        return p[0] < 0x20 || p[0] == 0x7f ? DROP : WORD;
-    }
+    if (len == 1)
+        return kind_of_ascii(p[0]);
     if (len == 2 && p[0] == 0xc2) {
         if (p[1] == 0x85)
             return NEWLINE;

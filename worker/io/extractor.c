@@ -1,15 +1,13 @@
 #include "worker/io/extractor.h"
-#include "worker/extract/plain.h"
 #include "worker/io/extract_child.h"
+#include "worker/io/extract_short.h"
 #include "worker/io/fetch.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum stage { STAGE_FETCHING, STAGE_QUEUED, STAGE_RUNNING, STAGE_ENDED };
@@ -25,7 +23,7 @@ struct document {
     const char *bytes; /* the envelope's, or fetched.data */
     size_t n;
     struct mr_buf fetched;
-    char ext[16], type[128], charset[41];
+    struct mr_hints hints;
     struct mr_fetch *fetch;
     struct mr_child *child;
     struct mr_extract_result result;
@@ -115,41 +113,6 @@ static void end(struct document *doc)
 #define fail(doc, class, ...)                                                                      \
     ((doc)->result.rc = mr_err_set(&(doc)->result.err, -1, class, __VA_ARGS__))
 
-/* ---- without a child ---- */
-
-static json_t *make_output(const struct mr_text *text, const char *media_type, const char *heading,
-    size_t heading_n, size_t bytes)
-{
-    json_t *value = json_stringn_nocheck(text->out.data, text->out.len);
-    json_t *title = heading_n > 0 ? json_stringn(heading, heading_n) : NULL;
-    return json_pack("{s:o, s:s, s:s, s:o, s:n, s:I, s:b}", "text", value, "media_type", media_type,
-        "charset", "utf-8", "title", title ? title : json_null(), "pages", "bytes",
-        (json_int_t)bytes, "truncated", (int)text->truncated);
-}
-
-static void take_plain(struct document *doc, const char *media_type)
-{
-    struct mr_text text MR_CLEANUP(mr_text_deinit);
-    const char *heading = NULL;
-    size_t heading_n = 0;
-    mr_text_init(&text, (size_t)doc->extractor->max_text);
-    if (mr_text_plain(&text, doc->bytes, doc->n) < 0) {
-        fail(doc, MR_CLASS_INTERNAL, "no memory for the document");
-        return;
-    }
-    mr_text_finish(&text);
-    if (mr_text_blank(&text)) {
-        fail(doc, MR_CLASS_INVALID, "the document holds no text");
-        return;
-    }
-    if (strcmp(media_type, "text/markdown") == 0 &&
-        mr_plain_heading(text.out.data, text.out.len, &heading, &heading_n) && heading_n > 300)
-        heading_n = 0;
-    doc->result.output = make_output(&text, media_type, heading, heading_n, doc->n);
-    if (!doc->result.output)
-        fail(doc, MR_CLASS_INTERNAL, "no memory for the document");
-}
-
 /* ---- with a child ---- */
 
 static void run_queued(struct mr_extractor *extractor);
@@ -186,9 +149,9 @@ static void run(struct document *doc)
         .program = extractor->program,
         .bytes = doc->bytes,
         .n = doc->n,
-        .ext = doc->ext,
-        .type = doc->type,
-        .charset = doc->charset,
+        .ext = doc->hints.ext,
+        .type = doc->hints.type,
+        .charset = doc->hints.charset,
         .max_bytes = extractor->max_bytes,
         .max_text = extractor->max_text,
         .timeout_ms = doc->timeout_ms,
@@ -222,15 +185,13 @@ static void proceed(struct document *doc)
         fail(doc, MR_CLASS_INVALID, "the document is larger than %lld bytes",
             (long long)extractor->max_bytes);
     } else {
-        const char *type = mr_plain_type(doc->type, doc->ext);
-        bool utf8 = doc->charset[0] == '\0' || strcasecmp(doc->charset, "utf-8") == 0;
-        if (!type || strcmp(type, "text/html") == 0 || !utf8 ||
-            mr_plain_looks_html(doc->bytes, doc->n) || !mr_plain_is_utf8(doc->bytes, doc->n)) {
+        const char *type = mr_short_type(&doc->hints, doc->bytes, doc->n);
+        if (!type) {
             enter(doc, STAGE_QUEUED);
             run_queued(extractor);
             return;
         }
-        take_plain(doc, type);
+        mr_short_read(doc->bytes, doc->n, type, extractor->max_text, &doc->result);
     }
     end(doc);
 }
@@ -251,46 +212,10 @@ static void on_fetched(void *ctx, struct mr_fetched *fetched)
     fetched->body = MR_BUF_INIT(0);
     doc->bytes = doc->fetched.data ? doc->fetched.data : "";
     doc->n = doc->fetched.len;
-    memcpy(doc->ext, fetched->ext, sizeof(doc->ext));
-    memcpy(doc->type, fetched->type, sizeof(doc->type));
-    memcpy(doc->charset, fetched->charset, sizeof(doc->charset));
+    doc->hints = fetched->hints;
     int64_t used_ms = (int64_t)((uv_hrtime() - doc->started_ns) / 1000000);
     doc->timeout_ms = used_ms + 1000 < doc->timeout_ms ? doc->timeout_ms - used_ms : 1000;
     proceed(doc);
-}
-
-/* ---- hints ---- */
-
-/* The lower-case extension of a file name: at most size-1 letters and digits, else "". */
-static void take_ext(const char *name, char *ret, size_t size)
-{
-    const char *dot = name ? strrchr(name, '.') : NULL;
-    size_t n = dot ? strlen(dot + 1) : 0;
-    ret[0] = '\0';
-    if (n == 0 || n >= size)
-        return;
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)dot[1 + i]))
-            return;
-    for (size_t i = 0; i <= n; i++)
-        ret[i] = (char)tolower((unsigned char)dot[1 + i]);
-}
-
-/* "Text/HTML; charset=latin1" into type and charset. */
-static void take_type(const char *declared, struct document *doc)
-{
-    static const char key[] = "charset=";
-    if (!declared)
-        return;
-    size_t n = strcspn(declared, "; \t");
-    snprintf(doc->type, sizeof(doc->type), "%.*s", (int)(n < 127 ? n : 127), declared);
-    const char *charset = strcasestr(declared + n, key);
-    if (charset) {
-        charset += sizeof(key) - 1;
-        charset += *charset == '"';
-        n = strcspn(charset, "\"; \t");
-        snprintf(doc->charset, sizeof(doc->charset), "%.*s", (int)(n < 40 ? n : 40), charset);
-    }
 }
 
 /* ---- ops ---- */
@@ -326,15 +251,13 @@ static void op_start(void *ctx, void *token, const struct mr_extract_job *job)
         start_fetch(doc, envelope->input);
         return;
     }
-    take_ext(envelope->input_name, doc->ext, sizeof(doc->ext));
-    take_type(envelope->input_media_type, doc);
+    mr_hints_read(&doc->hints, envelope->input_name, envelope->input_media_type);
     if (envelope->input_kind == MR_INPUT_BYTES) {
         proceed(doc);
         return;
     }
-    const char *type = mr_plain_type(doc->type, doc->ext);
-    bool markdown = type && strcmp(type, "text/markdown") == 0;
-    take_plain(doc, markdown ? type : "text/plain");
+    mr_short_read(
+        doc->bytes, doc->n, mr_short_text_type(&doc->hints), extractor->max_text, &doc->result);
     end(doc);
 }
 

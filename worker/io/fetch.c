@@ -100,8 +100,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
     struct mr_fetched *fetched = &fetch->fetched;
     char value[64];
     n *= size;
-    if (take(line, n, "content-type:", ";\r\n", fetched->type, sizeof(fetched->type)))
-        take_charset(line, n, fetched->charset, sizeof(fetched->charset));
+    if (take(line, n, "content-type:", ";\r\n", fetched->hints.type, sizeof(fetched->hints.type)))
+        take_charset(line, n, fetched->hints.charset, sizeof(fetched->hints.charset));
     else if (take(line, n, "retry-after:", "\r\n", value, sizeof(value)))
         fetched->retry_after_ms = mr_retry_after_parse(value, 1000, (int64_t)time(NULL) * 1000);
     else if (take(line, n, "content-encoding:", "\r\n", value, sizeof(value)))
@@ -129,7 +129,7 @@ static void free_fetch(struct mr_fetch *fetch)
 static void report(struct mr_fetch *fetch)
 {
     unlink_fetch(fetch);
-    mr_fetch_url_ext(fetch->url, fetch->fetched.ext, sizeof(fetch->fetched.ext));
+    mr_fetch_url_ext(fetch->url, fetch->fetched.hints.ext, sizeof(fetch->fetched.hints.ext));
     fetch->done(fetch->ctx, &fetch->fetched);
     free_fetch(fetch);
 }
@@ -187,8 +187,8 @@ static void read_status(struct mr_fetch *fetch, long status)
     else if (fetch->encoded)
         fail(fetch, MR_CLASS_INVALID,
             "the URL's server sent the document compressed, which was not asked for");
-    else if (!is_document(fetched->type))
-        fail(fetch, MR_CLASS_INVALID, "the URL holds no document but %s", fetched->type);
+    else if (!is_document(fetched->hints.type))
+        fail(fetch, MR_CLASS_INVALID, "the URL holds no document but %s", fetched->hints.type);
 }
 
 /* ---- hops ---- */
@@ -204,7 +204,7 @@ static int begin_hop(struct mr_fetch *fetch)
     if (mr_fetch_url_check(&fetch->fetcher->rules, fetch->url, &fetch->exempt, &fetched->err) != 0)
         return fetched->rc = -1;
     mr_buf_reset(&fetched->body);
-    fetched->type[0] = fetched->charset[0] = '\0';
+    fetched->hints.type[0] = fetched->hints.charset[0] = '\0';
     fetched->retry_after_ms = -1;
     fetch->encoded = false;
     fetch->forbidden = NULL;

@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/config.h"
+#include "worker/io/extract_short.h"
 
 #include <uv.h>
 
@@ -21,9 +22,7 @@ struct mr_fetched {
     struct mr_err err;
     int64_t retry_after_ms; /* -1 = none */
     struct mr_buf body;
-    char type[128];   /* media type as sent, without parameters; "" = none */
-    char charset[41]; /* "" = none */
-    char ext[16];     /* lower-case extension of the last URL's path; "" = none */
+    struct mr_hints hints; /* media type and charset as sent, extension of the last URL's path */
 };
 
 /* fetched->body may be taken (leave an empty buffer behind). The fetch is gone afterwards. */

@@ -94,9 +94,9 @@ static void test_document(void)
     struct mr_fetched *got = fetch(b, "/a/Report.PDF", 5000);
     CHECK_INT(got->rc, 0);
     CHECK_STR(got->body.data, "%PDF");
-    CHECK_STR(got->type, "application/pdf");
-    CHECK_STR(got->charset, "utf-8");
-    CHECK_STR(got->ext, "pdf");
+    CHECK_STR(got->hints.type, "application/pdf");
+    CHECK_STR(got->hints.charset, "utf-8");
+    CHECK_STR(got->hints.ext, "pdf");
     CHECK(!strstr(test_server_last(b->server), "Accept-Encoding"));
     CHECK(!strstr(test_server_last(b->server), "Cookie"));
     teardown(b);
@@ -140,7 +140,7 @@ static void test_redirects(void)
     struct mr_fetched *got = fetch(b, "/3", 5000);
     CHECK_INT(got->rc, 0);
     CHECK_STR(got->body.data, "hello");
-    CHECK_STR(got->ext, "txt");
+    CHECK_STR(got->hints.ext, "txt");
     check_fails(b, "/4", MR_CLASS_INVALID, "redirected more than 3 times");
     check_fails(b, "/loop", MR_CLASS_INVALID, "redirected more than 3 times");
     check_fails(b, "/nowhere", MR_CLASS_INVALID, "redirects to nowhere");
