@@ -126,7 +126,8 @@ def service_env(stack):
     amqp = stack.env["AMQP_URL"].rsplit("@", 1)[1].split("/")[0]
     return {
         "MILLRACE_STATE": str(stack.state),
-        "MILLRACE_TEST_PG": f"host=127.0.0.1 port={port} user=postgres passfile={secrets}/pgpass",
+        "MILLRACE_TEST_PG": f"host=127.0.0.1 port={port} user=postgres",
+        "PGPASSFILE": f"{secrets}/pgpass",
         "MILLRACE_TEST_AMQP": f"{amqp}:millrace_admin:{secrets}/broker_admin",
         "MILLRACE_TEST_RABBITMQCTL": str(tool),
     }
