@@ -117,7 +117,7 @@ class DeadTest(millrace.StackCase):
         properties = self.dead(envelope(pipeline="nosuch"))
         job = properties.message_id
         listed = self.stack.json("dlq", "list")
-        self.assertIn(job, [entry["job_id"] for entry in listed])
+        self.assertIn(job, [entry["job"] for entry in listed])
         self.assertIn("nosuch", self.stack.ok("dlq", "show", job))
         self.stack.ok("dlq", "drop", job, "--yes")
         self.assertEqual(self.stack.ready("millrace.dead"), 0)

@@ -49,12 +49,10 @@ class PipelineTest(millrace.StackCase):
             self.assertGreater(len(results["extract"]["text"]), 50)
 
     def test_wait_and_read(self):
-        out = self.stack.ok("enqueue", "--text", TEXT, "--wait", "-o", "json")
-        job = json.loads(out.splitlines()[0] if "\n{" in out else out)
-        job = job[0] if isinstance(job, list) else job
-        (state,) = self.stack.sql("SELECT id::text, state FROM millrace.jobs WHERE id = %s", job.get("job_id") or job.get("id"))
-        self.assertEqual(state[1], "done")
-        for command in (("status", state[0]), ("results", state[0]), ("jobs", "list"), ("costs",)):
+        (job,) = self.stack.json("enqueue", "--text", TEXT, "--wait")
+        self.assertEqual(job["state"], "done")
+        self.assertEqual(sorted(job["results"]), STEPS)
+        for command in (("status", job["job"]), ("results", job["job"]), ("jobs", "list"), ("costs",)):
             self.assertTrue(self.stack.json(*command))
 
     def test_prompt_pipeline(self):
@@ -77,7 +75,7 @@ class PipelineTest(millrace.StackCase):
             queue = channel.queue_declare("", exclusive=True).method.queue
             channel.queue_bind(queue, "millrace.events", "job.#")
             (job,) = self.done("--text", TEXT)
-            _, _, body = millrace.wait_until("the event", lambda: (lambda got: got if got[0] else None)(channel.basic_get(queue, auto_ack=True)), 10)
+            body = millrace.wait_until("the event", lambda: channel.basic_get(queue, auto_ack=True)[2])
         event = json.loads(body)
         self.assertEqual((event["v"], event["event"], event["job"]), (1, "job.done", job))
 

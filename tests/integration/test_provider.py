@@ -100,10 +100,10 @@ class ProviderTest(millrace.StackCase):
     def test_replay_pays_nothing_twice(self):
         job = self.run_job("dead", ent="error=400")
         (entry,) = self.stack.json("dlq", "list", "--class", "invalid", "-n", 1)
-        self.assertEqual(entry["job_id"], job)
+        self.assertEqual(entry["job"], job)
         self.standin.script("", "ent")
         before = len(self.standin.ledger("sum"))
-        done = self.stack.run("dlq", "replay", job)
+        done = self.stack.run("dlq", "replay", job, "--yes")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout + done.stderr, r"reuses 2 steps?, runs 1")
         self.stack.wait_ended([job])

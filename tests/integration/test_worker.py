@@ -136,9 +136,10 @@ class WorkerTest(millrace.StackCase):
     def test_reload_of_a_broken_file_changes_nothing(self):
         worker = self.worker()
         good = self.config.read_text()
+        millrace.wait_until("the start", lambda: "worker.started" in worker.text())
         self.config.write_text(good + "worker: { slots = \"many\"; };")
         worker.signal(signal.SIGHUP)
-        millrace.wait_until("the complaint", lambda: "slots" in worker.text() or "worker" in worker.text())
+        millrace.wait_until("the complaint", lambda: "must be a whole number" in worker.text())
         self.settle_up(self.stack.enqueue("--text", TEXT))
 
 
