@@ -255,11 +255,15 @@ void mr_step_replied(struct mr_call *call, struct mr_reply *reply)
 void mr_step_extracted(struct mr_step *step, struct mr_extract_result *result)
 {
     step->extracting = false;
-    if (step->state != MR_STEP_EXTRACTING)
+    const char *name = step->job->envelope.input_name;
+    if (step->state != MR_STEP_EXTRACTING) {
         json_decref(result->output);
-    else if (result->rc == 0)
+    } else if (result->rc == 0) {
+        if (name) /* so that a result can be told by its document; without it, nothing is lost */
+            (void)json_object_set_new(result->output, "name", json_string(name));
         end_step(step, MR_STEP_DONE, result->output);
-    else
+    } else {
         retry_or_give_up(step, &result->err, result->retry_after_ms);
+    }
     result->output = NULL;
 }
