@@ -296,7 +296,7 @@ static void test_hostile(void)
         {"encrypted.docx", "the file is protected by a password"},
         {"encrypted-ole.docx", "the file is protected by a password"},
         {"old.doc", "an Office file of before 2007"},
-        {"cut.docx", "the file is damaged: Not a zip archive"},
+        {"cut.docx", "the file is damaged: "},
         {"scrambled.docx", "the file is damaged: word/document.xml in it is corrupt"},
         {"not-xml.docx", "not well-formed XML"},
         {"deep.docx", "not well-formed XML"},
