@@ -9,12 +9,25 @@
 
 #define IDLE_EASY_MAX 1024 /* easy handles kept for the next calls */
 
+/* curl looks for a connection to use again by walking through all it has, busy ones included: with
+ * thousands in flight that is most of the work. So calls are spread over several multi handles,
+ * each filled up to SHARD_FULL before the next one is begun, which bounds the walk and still lets
+ * few calls share few connections. */
+#define SHARD_FULL 128
+#define SHARDS_MAX 64
+
+struct shard {
+    struct mr_multi *multi;
+    unsigned calls;
+};
+
 struct mr_caller {
     uv_loop_t *loop;
     struct mr_clock clock;
     mr_caller_local *local;
     struct mr_engine *engine;
-    struct mr_multi *multi;
+    struct shard shards[SHARDS_MAX];
+    unsigned nshards;
     uv_timer_t turn;       /* reports `ended` on the next turn of the loop */
     struct mr_call *first; /* in flight, oldest first */
     struct mr_call *last;
@@ -107,6 +120,7 @@ static void on_transfer_done(void *ctx, CURL *easy, CURLcode code)
     char *private = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     struct mr_call *call = (struct mr_call *)(void *)private;
+    caller->shards[call->shard].calls--;
     unlink_call(caller, call);
     mr_call_finish(call, code);
     report(caller, call);
@@ -162,6 +176,25 @@ static int start_local(struct mr_caller *caller, struct mr_call *call)
 
 /* ---- ops ---- */
 
+/* The first one with room; a new one; the least busy. Negative: there is none and cannot be. */
+static int pick_shard(struct mr_caller *caller)
+{
+    unsigned best = 0;
+    for (unsigned i = 0; i < caller->nshards; i++) {
+        if (caller->shards[i].calls < SHARD_FULL)
+            return (int)i;
+        if (caller->shards[i].calls < caller->shards[best].calls)
+            best = i;
+    }
+    struct shard *next = &caller->shards[caller->nshards];
+    if (caller->nshards < SHARDS_MAX &&
+        mr_multi_new(caller->loop, on_transfer_done, caller, &next->multi, NULL) == 0) {
+        caller->handles++;
+        return (int)caller->nshards++;
+    }
+    return caller->nshards > 0 ? (int)best : -ENOMEM;
+}
+
 static int start_http(struct mr_caller *caller, struct mr_call *call)
 {
     if (caller->nidle > 0)
@@ -170,8 +203,15 @@ static int start_http(struct mr_caller *caller, struct mr_call *call)
         call->easy = mr_call_easy_new();
     if (!call->easy)
         return -ENOMEM;
-    int rc = mr_call_prepare(call);
-    return rc == 0 ? mr_multi_add(caller->multi, call->easy) : rc;
+    int shard = pick_shard(caller);
+    int rc = shard < 0 ? shard : mr_call_prepare(call);
+    if (rc == 0)
+        rc = mr_multi_add(caller->shards[shard].multi, call->easy);
+    if (rc == 0) {
+        call->shard = (unsigned)shard;
+        caller->shards[shard].calls++;
+    }
+    return rc;
 }
 
 static void op_start(void *ctx, void *token, const struct mr_request *request)
@@ -201,6 +241,13 @@ static void op_start(void *ctx, void *token, const struct mr_request *request)
     report_later(caller, call);
 }
 
+static void take_out(struct mr_caller *caller, struct mr_call *call)
+{
+    mr_multi_remove(caller->shards[call->shard].multi, call->easy);
+    caller->shards[call->shard].calls--;
+    unlink_call(caller, call);
+}
+
 static void op_abort(void *ctx, void *token)
 {
     struct mr_caller *caller = ctx;
@@ -213,8 +260,7 @@ static void op_abort(void *ctx, void *token)
         uv_cancel((uv_req_t *)&call->work); /* too late if it runs: then its answer comes */
         return;
     }
-    mr_multi_remove(caller->multi, call->easy);
-    unlink_call(caller, call);
+    take_out(caller, call);
     mr_call_give_up(call);
     report_later(caller, call);
 }
@@ -237,14 +283,15 @@ int mr_caller_new(uv_loop_t *loop, struct mr_clock clock, mr_caller_local *local
     caller->clock = clock;
     caller->local = local;
     caller->ended_end = &caller->ended;
-    int rc = mr_multi_new(loop, on_transfer_done, caller, &caller->multi, err);
+    int rc = mr_multi_new(loop, on_transfer_done, caller, &caller->shards[0].multi, err);
     if (rc != 0) {
         free(caller);
         return rc;
     }
+    caller->nshards = 1;
     uv_timer_init(loop, &caller->turn);
     caller->turn.data = caller;
-    caller->handles = 2; /* the timer and the multi handle */
+    caller->handles = 2; /* the timer and the first shard */
     *ret = caller;
     return 0;
 }
@@ -277,8 +324,7 @@ void mr_caller_close(struct mr_caller *caller, void (*closed)(void *ctx), void *
             uv_cancel((uv_req_t *)&call->work);
             continue;
         }
-        mr_multi_remove(caller->multi, call->easy);
-        unlink_call(caller, call);
+        take_out(caller, call);
         free_call(caller, call);
     }
     while (caller->ended) {
@@ -288,7 +334,8 @@ void mr_caller_close(struct mr_caller *caller, void (*closed)(void *ctx), void *
     }
     while (caller->nidle > 0)
         curl_easy_cleanup(caller->idle[--caller->nidle]);
-    mr_multi_close(caller->multi, on_multi_closed, caller);
+    for (unsigned i = 0; i < caller->nshards; i++)
+        mr_multi_close(caller->shards[i].multi, on_multi_closed, caller);
     uv_close((uv_handle_t *)&caller->turn, on_turn_closed);
 }
 
@@ -296,7 +343,8 @@ struct mr_caller *mr_caller_free(struct mr_caller *caller)
 {
     if (caller) {
         assert(caller->handles == 0 && caller->computing == 0);
-        mr_multi_free(caller->multi);
+        for (unsigned i = 0; i < caller->nshards; i++)
+            mr_multi_free(caller->shards[i].multi);
         free(caller);
     }
     return NULL;

@@ -15,6 +15,7 @@ struct mr_call {
     const struct mr_clock *clock; /* borrowed from the caller */
     /* HTTP */
     CURL *easy;
+    unsigned shard;             /* the multi handle it is in */
     struct curl_slist *headers; /* holds the key: wiped by mr_call_wipe */
     char curl_words[CURL_ERROR_SIZE];
     bool reached;   /* a connection was ready and the request was begun */
