@@ -190,6 +190,12 @@ static void note(void *ctx, const char *text)
     mr_cli_note(ctx, "%s", text);
 }
 
+static void idle(void *ctx)
+{
+    struct mr_cli *cli = ctx;
+    fflush(cli->out);
+}
+
 static enum mr_exit connect_all(struct enqueue *e)
 {
     struct mr_err err;
@@ -208,6 +214,7 @@ static enum mr_exit connect_all(struct enqueue *e)
         .fate = mr_report_fate,
         .fate_ctx = &e->report,
         .note = note,
+        .idle = idle,
         .note_ctx = e->cli};
     if (mr_sender_new(&world, &e->sender, &err) < 0) {
         mr_cli_error(e->cli, "%s; nothing was enqueued", err.msg);

@@ -27,12 +27,15 @@ static const struct mr_column columns[] = {
 static const char select_sql[] =
     "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, " ENDED
     " from millrace.results where job_id = any($1::uuid[]) and ($2::text is null or step = $2) "
-    "order by array_position($1::uuid[], job_id), ended_at, step";
+    "order by array_position($1::uuid[], job_id), ended_at, array_position($3::text[], step), step";
 
 PGresult *mr_results_query(struct mr_cli *cli, PGconn *conn, const char *ids, const char *step)
 {
-    const char *params[] = {ids, step};
-    return mr_db_query(cli, conn, select_sql, 2, params);
+    char *order = mr_db_step_order(cli->config);
+    const char *params[] = {ids, step, order};
+    PGresult *results = mr_db_query(cli, conn, select_sql, 3, params);
+    free(order);
+    return results;
 }
 
 json_t *mr_results_json(const PGresult *results, int row)

@@ -71,7 +71,8 @@ static const char step_sql[] =
     "select job_id, step, state, attempts, "
     "round(extract(epoch from coalesce(ended_at, now()) - started_at)::numeric, 3), cost_usd, "
     "degraded, error_class, error_message, " STEP_TIMES " from millrace.job_steps "
-    "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, step";
+    "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, "
+    "ended_at, array_position($2::text[], step), step";
 
 /* Part of a result as rows of its own. */
 struct slice {
@@ -153,14 +154,16 @@ static enum mr_exit run(struct mr_cli *cli)
     char *ids = mr_db_ids(cli, cli->args.operands, cli->args.noperands);
     if (!ids)
         return MR_EXIT_USAGE;
-    const char *params[] = {ids};
+    char *order = mr_db_step_order(cli->config);
+    const char *params[] = {ids, order};
     MR_CLEANUP(mr_db_closep) PGconn *conn = mr_db_open(cli);
     MR_CLEANUP(mr_db_clearp) PGresult *jobs = NULL;
     MR_CLEANUP(mr_db_clearp) PGresult *steps = NULL;
     if (conn)
         jobs = mr_db_query(cli, conn, job_sql, 1, params);
     if (jobs)
-        steps = mr_db_query(cli, conn, step_sql, 1, params);
+        steps = mr_db_query(cli, conn, step_sql, 2, params);
+    free(order);
     free(ids);
     if (!steps)
         return MR_EXIT_UNREACHABLE;

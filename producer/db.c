@@ -91,6 +91,22 @@ char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n)
     return mr_buf_steal(&buf, NULL);
 }
 
+char *mr_db_step_order(const struct mr_config *config)
+{
+    struct mr_buf buf = MR_BUF_INIT(
+        config->npipelines * MR_STEPS_MAX * (MR_NAME_MAX + 1) + 3); /* names need no quotes */
+    int r = mr_buf_putc(&buf, '{');
+    for (size_t i = 0; i < config->npipelines; i++)
+        for (size_t k = 0; k < config->pipelines[i].nsteps && r == 0; k++)
+            r = mr_buf_printf(
+                &buf, "%s%s", buf.len > 1 ? "," : "", config->pipelines[i].steps[k].name);
+    if (r == 0)
+        r = mr_buf_putc(&buf, '}');
+    char *order = r == 0 ? mr_buf_steal(&buf, NULL) : NULL;
+    mr_buf_deinit(&buf);
+    return order;
+}
+
 const char *mr_db_time(int64_t ms, char buf[static MR_TIME_LEN])
 {
     if (ms == 0)

@@ -23,6 +23,10 @@ struct mr_rows mr_db_rows(const PGresult *result, const struct mr_column *column
  */
 char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n) MR_CHECK;
 
+/* The names of all configured steps as a text[] literal, each pipeline's in order: what tells apart
+ * steps of one millisecond. NULL without memory, which sorts them by name. */
+char *mr_db_step_order(const struct mr_config *config) MR_CHECK;
+
 /* Formats a time parameter ("" buffer and NULL for ms 0). */
 const char *mr_db_time(int64_t ms, char buf[static MR_TIME_LEN]);
 

@@ -296,6 +296,7 @@ int mr_sender_wait(struct mr_sender *s, int fd)
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         if (poll(&ready, 1, 0) != 0)
             return 0;
+        s->world.idle(s->world.note_ctx);
         mr_signals_wait(
             s->world.signals, fd, s->publisher ? mr_publisher_fd(s->publisher) : -1, SLICE_MS);
     }

@@ -36,7 +36,8 @@ struct mr_sender_world {
     void (*fate)(void *ctx, const struct mr_shipment *shipment, enum mr_fate fate, const char *why);
     void *fate_ctx;
     void (*note)(void *ctx, const char *text); /* "connection lost, ..." */
-    void *note_ctx;
+    void (*idle)(void *ctx); /* about to wait for input: what was told may be flushed */
+    void *note_ctx;          /* of note and idle */
 };
 
 struct mr_sender;

@@ -14,6 +14,7 @@ struct mr_wait {
     struct mr_cli *cli;
     struct mr_wait_ops ops;
     PGconn *db;
+    char *order;            /* of steps, for SQL */
     struct mr_watch *watch; /* NULL: without events */
     struct mr_waited *jobs; /* in the order they were added */
     size_t njobs, room;
@@ -182,9 +183,10 @@ static char *id_list(const struct mr_wait *wait, const uint32_t *batch, size_t n
     return NULL;
 }
 
-static int ask(struct mr_wait *wait, const char *sql, const char *ids, PGresult **ret)
+static int ask(struct mr_wait *wait, const char *sql, int n, const char *ids, PGresult **ret)
 {
-    PGresult *result = PQexecParams(wait->db, sql, 1, NULL, &ids, NULL, NULL, 0);
+    const char *params[] = {ids, wait->order};
+    PGresult *result = PQexecParams(wait->db, sql, n, NULL, params, NULL, NULL, 0);
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         PQclear(result);
         mr_db_closep(&wait->db);
@@ -206,13 +208,14 @@ static int look(struct mr_wait *wait, const uint32_t *batch, size_t n)
         "select job_id, state, duplicate_of, round(extract(epoch from ended_at - "
         "coalesce(created_at, claimed_at))::numeric, 3), cost_usd, error_class, error_message, "
         "error_step from millrace.job_overview where job_id = any($1::uuid[])",
-        ids, &jobs);
+        1, ids, &jobs);
     if (r == 0)
         r = ask(wait,
             "select job_id, step, state, round(extract(epoch from ended_at - "
             "started_at)::numeric, 3), cost_usd from millrace.job_steps "
-            "where job_id = any($1::uuid[]) and state <> 'running' order by ended_at, step",
-            ids, &steps);
+            "where job_id = any($1::uuid[]) and state <> 'running' order by ended_at, "
+            "array_position($2::text[], step), step",
+            2, ids, &steps);
     free(ids);
     for (int row = 0; r == 0 && row < PQntuples(steps); row++)
         each_follower(wait, batch, n, steps, row, on_step);
@@ -318,6 +321,7 @@ struct mr_wait *mr_wait_new(struct mr_cli *cli, const struct mr_wait_ops *ops)
     wait->cli = cli;
     wait->ops = *ops;
     wait->db = db;
+    wait->order = mr_db_step_order(cli->config);
     if (mr_watch_new(&cli->config->broker, &cli->random, &wait->watch, &err) < 0) {
         mr_cli_note(cli, "no events (%s); asking the database instead", err.msg);
         wait->watch = NULL;
@@ -335,6 +339,7 @@ struct mr_wait *mr_wait_free(struct mr_wait *wait)
     }
     free(wait->jobs);
     free(wait->slots);
+    free(wait->order);
     mr_watch_free(wait->watch);
     mr_db_closep(&wait->db);
     free(wait);

@@ -1,0 +1,228 @@
+"""What a person sees of jobs: waiting, reading, cancelling, and bringing the dead back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import uuid
+
+import millrace
+
+DEAD = "millrace.dead"
+
+
+class CliTest(millrace.StackCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.standin = cls.stack.standin()
+        alias = '{{ alias = "{}"; provider = "standin"; model = "{}"; }}'
+        text = (
+            f'providers: ( {{ name = "standin"; kind = "openai"; base_url = "{cls.standin.url}/v1"; }} );\n'
+            f'models: ( {alias.format("summarizer", "good")}, {alias.format("extractor", "moody")} );\n'
+        )
+        cls.config = cls.stack.config(text)
+        cls.stack.env["MILLRACE_CONFIG"] = str(cls.config)
+        cls.worker = cls.stack.worker(config=cls.config)
+
+    def setUp(self):
+        self.standin.script("", model="moody")
+        self.stack.purge(DEAD)
+
+    def kill(self, text="some text"):
+        """A job that dies at its third step; returns its id."""
+        self.standin.script("error=400", model="moody")
+        ids = self.stack.enqueue("--text", text)
+        self.assertEqual(self.stack.wait_ended(ids), {"dead": 1})
+        millrace.wait_until("a dead letter", lambda: self.stack.ready(DEAD) > 0)
+        self.standin.script("", model="moody")
+        return ids[0]
+
+    def asked(self, model):
+        return sum(1 for line in self.standin.ledger() if line["model"] == model)
+
+    # ---- waiting
+
+    def test_wait_shows_steps_and_the_result(self):
+        done = self.stack.run("enqueue", "--wait", "--text", "The mill was sold.")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = re.findall(r"^[0-9a-f-]{36}  (\S+) +(\S+) +[\d.]+  \$", done.stdout, re.M)
+        self.assertEqual(
+            rows, [("extract", "done"), ("summarize", "done"), ("entities", "done"), ("(job)", "done")]
+        )  # fmt: skip
+        self.assertIn("    The mill was sold.", done.stdout)
+        self.assertIn("1 done, 0 dead or cancelled", done.stderr)
+
+    def test_wait_for_many(self):
+        lines = "".join(json.dumps({"input": {"text": f"text {i}"}}) + "\n" for i in range(300))
+        jobs = self.stack.json("enqueue", "--wait", "--jsonl", "-", stdin=lines)
+        self.assertEqual(len({job["job"] for job in jobs}), 300)
+        self.assertEqual({job["state"] for job in jobs}, {"done"})
+        self.assertEqual({len(job["results"]) for job in jobs}, {3})
+
+    def test_wait_for_a_duplicate_gives_the_first_result(self):
+        args = ("enqueue", "--wait", "--text", "once", "--idempotency-key", uuid.uuid4().hex)
+        (first,), (second,) = self.stack.json(*args), self.stack.json(*args)
+        self.assertNotEqual(first["job"], second["job"])
+        self.assertEqual(second["duplicate_of"], first["job"])
+        self.assertEqual(second["results"], first["results"])
+
+    def test_wait_for_a_job_that_dies(self):
+        self.standin.script("error=400", model="moody")
+        done = self.stack.run("enqueue", "--wait", "--text", "x", "-o", "json")
+        (job,) = json.loads(done.stdout)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual((job["state"], job["error_step"]), ("dead", "entities"))
+        self.assertEqual(set(job["results"]), {"extract", "summarize"})
+
+    # ---- reading
+
+    def test_status_results_and_lists(self):
+        tenant = "t" + uuid.uuid4().hex[:8]
+        ids = self.stack.enqueue("--text", "read me", "--tenant", tenant, "-m", "k=v")
+        self.stack.wait_ended(ids)
+        (job,) = self.stack.json("status", *ids)
+        self.assertEqual((job["job"], job["state"], job["tenant"]), (ids[0], "done", tenant))
+        self.assertEqual(job["metadata"], {"k": "v"})
+        self.assertEqual([s["step"] for s in job["steps"]], ["extract", "summarize", "entities"])
+        self.assertIn("summarize", self.stack.ok("status", *ids))
+        outputs = {row["step"]: row["output"] for row in self.stack.json("results", *ids)}
+        self.assertEqual(outputs["extract"]["text"], "read me")
+        (only,) = self.stack.json("results", *ids, "--step", "extract")
+        self.assertEqual(only["output"], outputs["extract"])
+        listed = self.stack.json("jobs", "list", "--tenant", tenant, "--state", "done", "--since", "1h")
+        self.assertEqual([row["job"] for row in listed], ids)
+        self.assertEqual(self.stack.json("jobs", "list", "--tenant", tenant, "--state", "dead"), [])
+
+    def test_costs_agree_whatever_they_are_added_up_by(self):
+        self.stack.wait_ended(self.stack.enqueue("--text", "costly"))
+        sums = set()
+        for by in ("tenant", "day", "pipeline", "step", "model", "provider"):
+            rows = self.stack.json("costs", "--by", by, "--since", "24h")
+            self.assertTrue(all(by in row for row in rows))
+            sums.add((sum(row["calls"] for row in rows), sum(int(float(row["cost_usd"]) * 1e12 + 0.5) for row in rows)))
+        self.assertEqual(len(sums), 1)
+        self.assertGreater(sums.pop()[0], 0)
+
+    def test_unknown_jobs(self):
+        missing = str(uuid.uuid4())
+        for args, code in (
+            (("status", missing), 1), (("results", missing), 1), (("status", "no-id"), 2),
+            (("dlq", "show", missing), 1), (("dlq", "replay", missing, "--yes"), 1),
+            (("dlq", "replay"), 2), (("dlq", "list", "--class", "nosuch"), 2), (("jobs",), 2),
+        ):  # fmt: skip
+            with self.subTest(args=args):
+                self.assertEqual(self.stack.run(*args).returncode, code)
+
+    def test_cancel(self):
+        self.assertEqual(self.worker.stop(), 0)
+        ids = self.stack.enqueue("--text", "never to run")
+        (row,) = self.stack.json("cancel", *ids)
+        self.assertEqual(row, {"job": ids[0], "state": "cancelled"})
+        type(self).worker = self.stack.worker(config=self.config)
+        self.assertEqual(self.stack.wait_ended(ids), {"cancelled": 1})
+        finished = self.stack.enqueue("--text", "too late")
+        self.stack.wait_ended(finished)
+        self.assertEqual(self.stack.run("cancel", *finished).returncode, 1)
+
+    def test_database_down(self):
+        self.stack.ops("stop", "database")
+        self.addCleanup(self.stack.ops, "start", "database")
+        for args in (("jobs", "list"), ("enqueue", "--wait", "--text", "x"), ("dlq", "list")):
+            with self.subTest(args=args):
+                done = self.stack.run(*args)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertIn("PostgreSQL", done.stderr)
+
+    # ---- the dead
+
+    def test_replay_reuses_finished_steps(self):
+        job = self.kill()
+        before = self.asked("good")
+        (row,) = [r for r in self.stack.json("dlq", "list") if r["job"] == job]
+        self.assertEqual((row["error_class"], row["step"], row["steps_done"]), ("invalid", "entities", 2))
+        (shown,) = self.stack.json("dlq", "show", job, "--message")
+        self.assertEqual(shown["message"]["id"], job)
+        self.assertEqual((shown["replay_reuses"], shown["replay_runs"]), (2, 1))
+
+        unasked = self.stack.run("dlq", "replay", job)
+        self.assertEqual(unasked.returncode, 1)
+        self.assertIn(f"job {job}: reuses 2 steps, runs 1", unasked.stdout)
+        self.assertIn("--yes", unasked.stderr)
+        self.assertEqual(self.stack.ready(DEAD), 1)
+
+        self.assertIn("reuses 2 steps, runs 1", self.stack.ok("dlq", "replay", job, "--yes"))
+        millrace.wait_until("the end", lambda: self.stack.states([job]) == {"done": 1})
+        self.assertEqual(self.asked("good"), before)
+        self.assertEqual(self.stack.ready(DEAD), 0)
+        self.assertEqual(self.stack.json("status", job)[0]["replays"], 1)
+        self.assertNotIn(job, [r["job"] for r in self.stack.json("dlq", "list")])
+
+    def test_replay_and_drop_leave_the_others(self):
+        one, two, three = self.kill("one"), self.kill("two"), self.kill("three")
+        self.stack.ok("dlq", "drop", two, "--yes")
+        self.assertEqual(self.stack.ready(DEAD), 2)
+        self.stack.ok("dlq", "replay", three, "--yes")
+        millrace.wait_until("the end", lambda: self.stack.states([three]) == {"done": 1})
+        self.assertEqual(self.stack.ready(DEAD), 1)
+        self.assertEqual(self.stack.run("dlq", "replay", two, "--yes").returncode, 1)
+        (row,) = self.stack.json("dlq", "replay", one, "--yes")
+        self.assertEqual(row["outcome"], "replayed")
+
+    def test_replay_twice(self):
+        job = self.kill()
+        self.standin.script("error=400", model="moody")
+        self.stack.ok("dlq", "replay", "--class", "invalid", "--since", "1h", "--yes")
+        millrace.wait_until("a second death", lambda: self.stack.ready(DEAD) == 1)
+        self.standin.script("", model="moody")
+        self.stack.ok("dlq", "replay", job, "--yes")
+        millrace.wait_until("the end", lambda: self.stack.states([job]) == {"done": 1})
+        self.assertEqual(self.stack.json("status", job)[0]["replays"], 2)
+
+    def test_no_control_characters_reach_a_terminal(self):
+        self.stack.publish(b'{"v":1,"\x1b[31m\xc2\x9b":"\x07"')
+        millrace.wait_until("a reject", lambda: self.stack.ready(DEAD) > 0)
+        for args in (("dlq", "list"), ("dlq", "list", "-o", "json")):
+            text = self.stack.ok(*args)
+            self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+        ids = self.stack.enqueue("--text", "red \x1b[31m and \x9b31m and \u202e")
+        self.stack.wait_ended(ids)
+        for args in (("results", *ids), ("results", *ids, "-o", "json")):
+            self.assertNotRegex(self.stack.ok(*args), "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
+
+    # ---- manners
+
+    def test_interrupt(self):
+        reader, writer = os.pipe()
+        process = subprocess.Popen(
+            [str(millrace.BUILD / "producer" / "millrace"), "enqueue", "--jsonl", "-", "-o", "json"],
+            env=self.stack.env, stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        os.close(reader)
+        os.write(writer, b'{"input":{"text":"x"}}\n' * 10)
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        with process.stdout, process.stderr:
+            jobs, err = json.loads(first + process.stdout.read()), process.stderr.read()
+        os.close(writer)
+        self.assertEqual(process.wait(30), 130, err)
+        self.assertTrue(all(job["state"] == "confirmed" for job in jobs))
+        self.assertIn(f"{len(jobs)} confirmed, 0 refused, 0 failed", err)
+
+    def test_a_reader_that_leaves(self):
+        lines = '{"input":{"text":"x"}}\n' * 20000
+        script = f"{millrace.BUILD}/producer/millrace enqueue --jsonl - -o ids | head -n 1"
+        done = subprocess.run(
+            ["bash", "-c", script], env=self.stack.env, input=lines, text=True, capture_output=True, timeout=60
+        )  # fmt: skip
+        self.assertIn("20000 confirmed, 0 refused, 0 failed", done.stderr)
+
+    def test_init_again(self):
+        told = self.stack.json("init")
+        self.assertEqual((told["broker"], told["database"], told["migrations_applied"]), (True, True, 0))
+        self.assertIn("main", told["pools"])
+
+
+if __name__ == "__main__":
+    millrace.main()
