@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -75,12 +76,23 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_code)
     return 0;
 }
 
+/* A call is a socket: the soft limit of 1,024 is for programs that use select. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* or the lower one stays */
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     int code = 1;
     if (parse(argc, argv, &options, &code) != 0)
         return code;
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN); /* a closed socket is an error code, not a death */
     struct mr_config *config = NULL;
     struct mr_err err = {0};
