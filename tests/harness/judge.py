@@ -21,6 +21,7 @@ def compare_ledger(stack, standin):
     """Returns (faults, facts): faults must be empty; facts say what was found."""
     rows = stack.sql(
         "SELECT id::text, state, input_tokens, cached_tokens, output_tokens FROM millrace.calls"
+        " WHERE provider <> 'local'"
     )
     calls = {row[0]: row for row in rows}
     billed, seen, faults = {}, set(), []

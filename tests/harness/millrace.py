@@ -328,7 +328,7 @@ class TapResult(unittest.TestResult):
 
     def _line(self, word, test, extra=""):
         self.number += 1
-        print(f"{word} {self.number} - {test.id().replace('__main__.', '')}{extra}", flush=True)
+        print(f"{word} {self.number} - {test.id().replace('__main__.', '').replace('#', '')}{extra}", flush=True)
 
     def _diagnose(self, test, err):
         for line in self._exc_info_to_string(err, test).splitlines():
@@ -346,6 +346,13 @@ class TapResult(unittest.TestResult):
         super().addError(test, err)
         self._diagnose(test, err)
         self._line("not ok", test)
+
+    def addSubTest(self, test, subtest, err):
+        """Reported only when it fails: such a case has no success of its own."""
+        super().addSubTest(test, subtest, err)
+        if err:
+            self._diagnose(subtest, err)
+            self._line("not ok", subtest)
 
     def addSkip(self, test, reason):
         self._line("ok", test, f" # SKIP {reason}")

@@ -50,8 +50,7 @@ class PipelineTest(millrace.StackCase):
 
     def test_wait_and_read(self):
         (job,) = self.stack.json("enqueue", "--text", TEXT, "--wait")
-        self.assertEqual(job["state"], "done")
-        self.assertEqual(sorted(job["results"]), STEPS)
+        self.assertEqual((job["state"], sorted(job["results"])), ("done", STEPS))
         for command in (("status", job["job"]), ("results", job["job"]), ("jobs", "list"), ("costs",)):
             self.assertTrue(self.stack.json(*command))
 
