@@ -143,7 +143,7 @@ static enum mr_exit show(struct mr_cli *cli)
     if (cli->format == MR_FORMAT_JSON)
         mr_list_end(&array);
     free(objects);
-    if (mr_dlq_missing(cli, jobs) > 0 && code == MR_EXIT_OK)
+    if (mr_db_missing(cli, jobs, MR_DLQ_MISSING) > 0 && code == MR_EXIT_OK)
         code = MR_EXIT_FAILED;
     return code;
 }

@@ -336,7 +336,7 @@ static enum mr_exit run(struct mr_cli *cli, bool replay)
     MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, &filter, &code);
     if (!jobs)
         return code;
-    size_t missing = mr_dlq_missing(cli, jobs);
+    size_t missing = mr_db_missing(cli, jobs, MR_DLQ_MISSING);
     struct mover mover = {.cli = cli, .jobs = jobs, .replay = replay};
     bool dry = mr_args_has(&cli->args, "dry-run");
     if (PQntuples(jobs) > 0 || missing == 0)

@@ -76,23 +76,6 @@ void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool
     free(dump);
 }
 
-/* Names the jobs that have no rows. Returns how many. */
-static size_t report_missing(struct mr_cli *cli, const PGresult *results)
-{
-    size_t missing = 0;
-    for (size_t i = 0; i < cli->args.noperands; i++) {
-        bool found = false;
-        for (int row = 0; row < PQntuples(results) && !found; row++)
-            found = strcasecmp(PQgetvalue(results, row, MR_RC_JOB), cli->args.operands[i]) == 0;
-        if (!found) {
-            mr_cli_error(cli, "%s has no results%s; see millrace status %s", cli->args.operands[i],
-                mr_args_has(&cli->args, "step") ? " of that step" : " yet", cli->args.operands[i]);
-            missing++;
-        }
-    }
-    return missing;
-}
-
 static enum mr_exit run(struct mr_cli *cli)
 {
     char *ids = mr_db_ids(cli, cli->args.operands, cli->args.noperands);
@@ -117,7 +100,10 @@ static enum mr_exit run(struct mr_cli *cli)
             mr_results_print(cli, results, row, step != NULL);
         }
     }
-    return report_missing(cli, results) ? MR_EXIT_FAILED : MR_EXIT_OK;
+    size_t missing = mr_db_missing(cli, results,
+        step ? "has no result of that step; see millrace status"
+             : "has no results yet; see millrace status");
+    return missing ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
 static const struct mr_option options[] = {

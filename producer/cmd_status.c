@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static const struct mr_column job_columns[] = {
     {"job", "Job", MR_CELL_TEXT},
@@ -131,24 +130,6 @@ static void print_text(struct mr_cli *cli, const struct mr_rows *jobs, const PGr
     }
 }
 
-static size_t report_missing(struct mr_cli *cli, const PGresult *jobs)
-{
-    size_t missing = 0;
-    for (size_t i = 0; i < cli->args.noperands; i++) {
-        bool found = false;
-        for (int row = 0; row < PQntuples(jobs) && !found; row++)
-            found = strcasecmp(PQgetvalue(jobs, row, 0), cli->args.operands[i]) == 0;
-        if (!found) {
-            mr_cli_error(cli,
-                "%s is not in the database: either no worker has taken it from its queue yet, or "
-                "the id is wrong",
-                cli->args.operands[i]);
-            missing++;
-        }
-    }
-    return missing;
-}
-
 static enum mr_exit run(struct mr_cli *cli)
 {
     char *ids = mr_db_ids(cli, cli->args.operands, cli->args.noperands);
@@ -172,7 +153,10 @@ static enum mr_exit run(struct mr_cli *cli)
         print_json(cli, &rows, steps);
     else
         print_text(cli, &rows, steps);
-    return report_missing(cli, jobs) ? MR_EXIT_FAILED : MR_EXIT_OK;
+    size_t missing = mr_db_missing(cli, jobs,
+        "is not in the database: either no worker has taken it from its queue yet, or the id is "
+        "wrong");
+    return missing ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
 const struct mr_command mr_cmd_status = {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 PGconn *mr_db_open(struct mr_cli *cli)
 {
@@ -89,6 +90,20 @@ char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n)
         return NULL;
     }
     return mr_buf_steal(&buf, NULL);
+}
+
+size_t mr_db_missing(struct mr_cli *cli, const PGresult *result, const char *what)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < cli->args.noperands; i++) {
+        bool found = false;
+        for (int row = 0; row < PQntuples(result) && !found; row++)
+            found = strcasecmp(PQgetvalue(result, row, 0), cli->args.operands[i]) == 0;
+        if (!found)
+            mr_cli_error(cli, "%s %s", cli->args.operands[i], what);
+        missing += !found;
+    }
+    return missing;
 }
 
 char *mr_db_step_order(const struct mr_config *config)

@@ -23,6 +23,10 @@ struct mr_rows mr_db_rows(const PGresult *result, const struct mr_column *column
  */
 char *mr_db_ids(struct mr_cli *cli, const char *const *operands, size_t n) MR_CHECK;
 
+/* Says of each operand that no row of the result is about (first column) "ID <what>". Returns how
+ * many there are. */
+size_t mr_db_missing(struct mr_cli *cli, const PGresult *result, const char *what);
+
 /* The names of all configured steps as a text[] literal, each pipeline's in order: what tells apart
  * steps of one millisecond. NULL without memory, which sorts them by name. */
 char *mr_db_step_order(const struct mr_config *config) MR_CHECK;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 const struct mr_column mr_dlq_columns[MR_DC_COUNT] = {
     [MR_DC_JOB] = {"job", "JOB", MR_CELL_TEXT},
@@ -106,20 +105,4 @@ void mr_dlq_foresee_words(
     if (PQgetvalue(jobs, row, MR_DC_LATE)[0] == 't')
         snprintf(
             ret + n, MR_DLQ_WORDS - (size_t)n, "; its deadline has passed, so it will die again");
-}
-
-size_t mr_dlq_missing(struct mr_cli *cli, const PGresult *jobs)
-{
-    size_t missing = 0;
-    for (size_t i = 0; i < cli->args.noperands; i++) {
-        bool found = false;
-        for (int row = 0; row < PQntuples(jobs) && !found; row++)
-            found = strcasecmp(PQgetvalue(jobs, row, MR_DC_JOB), cli->args.operands[i]) == 0;
-        if (!found) {
-            mr_cli_error(cli, "%s is not a dead job; see millrace status %s", cli->args.operands[i],
-                cli->args.operands[i]);
-            missing++;
-        }
-    }
-    return missing;
 }

@@ -68,5 +68,5 @@ void mr_dlq_foresee(
 void mr_dlq_foresee_words(
     struct mr_cli *cli, const PGresult *jobs, int row, char ret[static MR_DLQ_WORDS]);
 
-/* Names operands that are no dead jobs. Returns how many. */
-size_t mr_dlq_missing(struct mr_cli *cli, const PGresult *jobs);
+/* For mr_db_missing. */
+#define MR_DLQ_MISSING "is not a dead job; see millrace status"

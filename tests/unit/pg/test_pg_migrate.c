@@ -98,6 +98,8 @@ static void test_privileges(void)
         pgtest_rows(reader, "select * from %s", views[i]);
         CHECK_STR(pgtest_fails(reader, "delete from %s", views[i]), "55000");
     }
+    pgtest_rows(reader, "select * from call_costs");
+    CHECK_STR(pgtest_fails(reader, "delete from call_costs"), "42501");
     PQfinish(reader);
     PQfinish(producer);
     PQfinish(worker);
