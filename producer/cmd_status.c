@@ -42,7 +42,7 @@ static const struct mr_column step_columns[] = {
     {"step", "STEP", MR_CELL_TEXT},
     {"state", "STATE", MR_CELL_TEXT},
     {"attempts", "ATTEMPTS", MR_CELL_INT},
-    {"seconds", "SECONDS", MR_CELL_INT},
+    {"ms", "MS", MR_CELL_INT},
     {"cost_usd", "COST", MR_CELL_USD},
     {"degraded", "DEGRADED", MR_CELL_BOOL},
     {"error_class", "ERROR", MR_CELL_TEXT},
@@ -68,7 +68,7 @@ static const char job_sql[] =
 
 static const char step_sql[] =
     "select job_id, step, state, attempts, "
-    "round(extract(epoch from coalesce(ended_at, now()) - started_at)::numeric, 3), cost_usd, "
+    "(extract(epoch from coalesce(ended_at, now()) - started_at) * 1000)::bigint, cost_usd, "
     "degraded, error_class, error_message, " STEP_TIMES " from millrace.job_steps "
     "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, "
     "ended_at, array_position($2::text[], step), step";
@@ -163,9 +163,10 @@ const struct mr_command mr_cmd_status = {
     .name = "status",
     .operands = "JOB...",
     .summary = "show where jobs stand, step by step",
-    .details = "Shows state, cost, worker and errors of each job, and its steps with their "
-               "attempts, seconds and cost. A job appears in the database when a worker takes it; "
-               "until then it waits in its queue and is not found here.",
+    .details =
+        "Shows state, cost, worker and errors of each job, and its steps with their "
+        "attempts, milliseconds and cost. A job appears in the database when a worker takes it; "
+        "until then it waits in its queue and is not found here.",
     .examples = "  millrace status 0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000\n"
                 "  millrace status -o json $(cat ids.txt)\n",
     .output = mr_options_output,

@@ -86,6 +86,7 @@ class CliTest(millrace.StackCase):
         self.assertEqual((job["job"], job["state"], job["tenant"]), (ids[0], "done", tenant))
         self.assertEqual(job["metadata"], {"k": "v"})
         self.assertEqual([s["step"] for s in job["steps"]], ["extract", "summarize", "entities"])
+        self.assertTrue(all(0 <= s["ms"] < 60000 for s in job["steps"]))
         self.assertIn("summarize", self.stack.ok("status", *ids))
         outputs = {row["step"]: row["output"] for row in self.stack.json("results", *ids)}
         self.assertEqual(outputs["extract"]["text"], "read me")
