@@ -181,7 +181,8 @@ begin
     spent_pico := claim_spent(p_id);
     select jsonb_object_agg(o.name, o.step) into steps from (
         select s.name, jsonb_build_object('state', s.state, 'output', s.output, 'degraded',
-            s.degraded, 'attempts', s.attempts) as step
+            s.degraded, 'attempts', s.attempts, 'class', s.error_class, 'message',
+            s.error_message) as step
         from steps s where s.job_id = p_id
         union all
         select c.step, jsonb_build_object('attempts', count(*))

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SIM_LIMIT_MS (3600 * 1000) /* by then everything must have ended */
-
 /* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014) */
 uint64_t sim_random(struct sim *sim, uint64_t below)
 {
@@ -22,6 +20,11 @@ uint64_t sim_random(struct sim *sim, uint64_t below)
 bool sim_happens(struct sim *sim, unsigned per_mille)
 {
     return sim_random(sim, 1000) < per_mille;
+}
+
+bool sim_trouble(struct sim *sim, unsigned per_mille)
+{
+    return sim->now_ms < SIM_STORM_MS && sim_happens(sim, per_mille);
 }
 
 void sim_fail(struct sim *sim, const char *fmt, ...)
@@ -64,7 +67,7 @@ static void swap(struct sim *sim, size_t a, size_t b)
     sim->events[b] = event;
 }
 
-void sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
+struct sim_event *sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
     void (*fn)(struct sim *, struct sim_event *, bool), void *arg, int64_t n)
 {
     struct sim_event *event = malloc(sizeof(*event));
@@ -78,6 +81,16 @@ void sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
     sim->events[at] = event;
     for (; at > 0 && before(sim->events[at], sim->events[(at - 1) / 2]); at = (at - 1) / 2)
         swap(sim, at, (at - 1) / 2);
+    return event;
+}
+
+static void nothing(struct sim *sim, struct sim_event *event, bool alive)
+{
+}
+
+void sim_cancel(struct sim *sim, struct sim_event *event)
+{
+    event->fn = nothing;
 }
 
 static struct sim_event *next_event(struct sim *sim)
@@ -109,17 +122,17 @@ static void run_event(struct sim *sim)
 
 /* ---- workers ---- */
 
-static int64_t sim_wall(void *ctx)
+int64_t sim_wall(void *ctx)
 {
     return ((struct sim *)ctx)->now_ms + INT64_C(1790000000000);
 }
 
-static int64_t sim_mono(void *ctx)
+int64_t sim_mono(void *ctx)
 {
     return ((struct sim *)ctx)->now_ms * 1000000;
 }
 
-static void sim_fill(void *ctx, void *bytes, size_t n)
+void sim_fill(void *ctx, void *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         ((unsigned char *)bytes)[i] = (unsigned char)sim_random(ctx, 256);
@@ -136,8 +149,9 @@ static void worker_up(struct sim_worker *worker)
         .extractor = sim_extractor_ops(worker),
         .log = &sim->log};
     worker->draining = false;
+    worker->away_since_ms = worker->away_until_ms = 0;
     worker->session++;
-    if (mr_engine_new(&world, sim->config, &sim->prices, &worker->engine, NULL) < 0)
+    if (mr_engine_new(&world, worker->config, &sim->prices, &worker->engine, NULL) < 0)
         abort();
 }
 
@@ -170,30 +184,46 @@ static void drained(struct sim *sim, struct sim_event *event, bool alive)
     sim_at(sim, 500, NULL, revive, worker, 0);
 }
 
+static void drain(struct sim *sim, struct sim_worker *worker)
+{
+    if (worker->draining || worker->away_until_ms > sim->now_ms)
+        return;
+    worker->draining = true;
+    mr_engine_drain(worker->engine, 1000);
+    sim_at(sim, 40000, worker, drained, NULL, 0);
+}
+
 /* Something happens to somebody, again and again, while jobs are under way. */
 static void weather(struct sim *sim, struct sim_event *event, bool alive)
 {
     struct sim_worker *worker = &sim->workers[sim_random(sim, SIM_WORKERS)];
-    if (sim->now_ms > SIM_LIMIT_MS / 4)
+    if (sim->now_ms >= SIM_STORM_MS)
         return; /* the storm is over: what is left must end by itself */
     sim_at(sim, 1 + (int64_t)sim_random(sim, 2000), NULL, weather, NULL, 0);
     if (!sim_happens(sim, sim->chaos) || !worker->engine)
         return;
-    switch (sim_random(sim, 3)) {
+    switch (sim_random(sim, 6)) {
     case 0:
-        sim->crashes++;
         worker_down(worker);
         sim_at(sim, 100 + (int64_t)sim_random(sim, 5000), NULL, revive, worker, 0);
         break;
     case 1:
         sim_broker_cut(worker);
         break;
+    case 2:
+        drain(sim, worker);
+        break;
+    case 3: /* cut off from the database, perhaps long enough to be taken for dead */
+        if (!worker->draining && worker->away_until_ms <= sim->now_ms) {
+            worker->away_since_ms = sim->now_ms;
+            worker->away_until_ms = sim->now_ms + (int64_t)sim_random(sim, 10000);
+        }
+        break;
+    case 4:
+        sim_store_cancel(sim, &sim->jobs[sim_random(sim, sim->njobs)]);
+        break;
     default:
-        if (worker->draining)
-            break;
-        worker->draining = true;
-        mr_engine_drain(worker->engine, 1000);
-        sim_at(sim, 10000, worker, drained, NULL, 0);
+        sim_broker_replay(sim);
     }
 }
 
@@ -227,92 +257,6 @@ static bool step(struct sim *sim)
 
 /* ---- one run ---- */
 
-static const char config_text[] =
-    "providers: ({ name = \"p\"; kind = \"openai\"; base_url = \"http://127.0.0.1:1/v1\"; });\n"
-    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; });\n"
-    "worker: { slots = 16; };\n"
-    "pipelines: ({ name = \"sim\"; version = 1; steps = (\n"
-    "  { name = \"extract\"; kind = \"extract\"; },\n"
-    "  { name = \"left\"; kind = \"chat\"; model = \"m\"; prompt = \"Sum up {{extract.text}}\"; "
-    "after = [\"extract\"]; },\n"
-    "  { name = \"right\"; kind = \"chat\"; model = \"m\"; prompt = \"List {{extract.text}}\"; "
-    "after = [\"extract\"]; on_error = \"skip\"; },\n"
-    "  { name = \"join\"; kind = \"chat\"; model = \"m\"; prompt = \"Join {{left.text}}\"; after = "
-    "[\"left\", \"right\"]; }\n"
-    "); });\n";
-
-static struct mr_config *load_config(void)
-{
-    char path[] = "/tmp/millrace-sim-XXXXXX";
-    int fd = mkstemp(path);
-    struct mr_config *config = NULL;
-    struct mr_err err = {0};
-    if (fd < 0 || write(fd, config_text, strlen(config_text)) != (ssize_t)strlen(config_text) ||
-        mr_config_load(path, &config, &err) < 0)
-        fprintf(stderr, "sim: %s\n", err.msg);
-    unlink(path);
-    close(fd);
-    return config;
-}
-
-static void enqueue(struct sim *sim)
-{
-    struct mr_clock clock = {sim_wall, sim_mono, sim};
-    struct mr_random random = {sim_fill, sim};
-    for (; sim->njobs < SIM_JOBS; sim->njobs++) {
-        struct sim_job *job = &sim->jobs[sim->njobs];
-        char id[MR_UUID_LEN], body[512];
-        job->id = mr_uuid7(&clock, &random);
-        job->worker = -1;
-        job->steps = json_object();
-        mr_uuid_format(&job->id, id);
-        int n = snprintf(body, sizeof(body),
-            "{\"v\":1,\"id\":\"%s\",\"tenant\":\"t\",\"pipeline\":\"sim\",\"priority\":%d,"
-            "\"input\":{\"text\":\"Some text. It goes on.\"}}",
-            id, 1 + (int)sim_random(sim, 10));
-        int copies = sim_happens(sim, sim->chaos)
-                         ? 2
-                         : 1; /* a producer that publishes again after a lost confirm */
-        while (copies-- > 0)
-            sim_broker_put(
-                sim, body, (size_t)n, (enum mr_lane)sim_random(sim, MR_LANE_COUNT), 0, 0, 0);
-    }
-}
-
-/* The promises, judged from the model's own tables. */
-static void judge(struct sim *sim)
-{
-    if (sim->queue)
-        sim_fail(sim, "a message is left in the queue");
-    for (size_t i = 0; i < sim->njobs; i++) {
-        const struct sim_job *job = &sim->jobs[i];
-        if (job->state != SIM_DONE && job->state != SIM_DEAD)
-            sim_fail(sim, "job %zu has not ended (state %d)", i, (int)job->state);
-        if (job->ends != 1)
-            sim_fail(sim, "job %zu has ended %u times", i, job->ends);
-        if (job->state == SIM_DEAD && job->dead_letters == 0)
-            sim_fail(sim, "job %zu is dead without a dead letter", i);
-        if (job->state == SIM_DONE && job->dead_letters > 0)
-            sim_fail(sim, "job %zu is done and has a dead letter", i);
-    }
-    for (const struct sim_call *call = sim->calls; call; call = call->next) {
-        if (call->state == MR_CALL_OPEN)
-            sim_fail(sim, "a call is still open");
-        if (call->requests > 1)
-            sim_fail(sim, "one call was sent %u times", call->requests);
-        if (call->state == MR_CALL_SETTLED && call->cost != call->billed)
-            sim_fail(sim, "settled at %lld, billed %lld", (long long)call->cost,
-                (long long)call->billed);
-        if (call->state == MR_CALL_RELEASED && call->billed != 0)
-            sim_fail(sim, "released, but billed %lld", (long long)call->billed);
-        if (call->cost < call->billed)
-            sim_fail(sim, "a call costs less than its bill");
-    }
-    for (int i = 0; i < SIM_WORKERS; i++)
-        if (sim->workers[i].engine && !mr_engine_idle(sim->workers[i].engine))
-            sim_fail(sim, "worker %d is not idle at the end", i);
-}
-
 static void clean_up(struct sim *sim)
 {
     for (int i = 0; i < SIM_WORKERS; i++)
@@ -334,12 +278,12 @@ static void clean_up(struct sim *sim)
         json_decref(sim->jobs[i].steps);
 }
 
-static bool run(uint64_t seed, unsigned chaos, struct mr_config *config)
+static bool run(uint64_t seed, unsigned chaos, struct mr_config *const configs[2])
 {
     struct sim *sim = calloc(1, sizeof(*sim));
     sim->seed = sim->rng = seed;
     sim->chaos = chaos;
-    sim->config = config;
+    memcpy(sim->configs, configs, sizeof(sim->configs));
     sim->price = (struct mr_price){.provider = "p",
         .model = "m-1",
         .input = 2,
@@ -353,15 +297,17 @@ static bool run(uint64_t seed, unsigned chaos, struct mr_config *config)
     for (int i = 0; i < SIM_WORKERS; i++) {
         sim->workers[i].sim = sim;
         sim->workers[i].index = i;
+        sim->workers[i].pool = i < SIM_MAIN ? "main" : "gpu";
+        sim->workers[i].config = configs[i >= SIM_MAIN];
         worker_up(&sim->workers[i]);
     }
-    enqueue(sim);
+    sim_enqueue(sim);
     sim_at(sim, 1, NULL, weather, NULL, 0);
     sim_broker_pump(sim);
     while (!*sim->failure && step(sim))
         ;
     if (!*sim->failure)
-        judge(sim);
+        sim_judge(sim);
     bool ok = !*sim->failure;
     if (!ok)
         printf("# seed %llu at %lld ms: %s\n", (unsigned long long)seed, (long long)sim->now_ms,
@@ -385,8 +331,8 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    struct mr_config *config = load_config();
-    if (!config)
+    struct mr_config *configs[] = {sim_config("main"), sim_config("gpu")};
+    if (!configs[0] || !configs[1])
         return 1;
     static const struct {
         const char *name;
@@ -399,11 +345,12 @@ int main(int argc, char **argv)
         bool ok = true;
         bool wanted = !only || strcmp(only, weathers[i].name) == 0;
         for (uint64_t n = 0; n < runs && ok && wanted; n++)
-            ok = run(seed + n, weathers[i].per_mille, config);
+            ok = run(seed + n, weathers[i].per_mille, configs);
         failed += !ok;
         printf("%s %zu - %s, %llu seeds from %llu\n", ok ? "ok" : "not ok", i + 1, weathers[i].name,
             (unsigned long long)runs, (unsigned long long)seed);
     }
-    mr_config_unref(config);
+    mr_config_unref(configs[0]);
+    mr_config_unref(configs[1]);
     return failed > 0;
 }

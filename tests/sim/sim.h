@@ -2,8 +2,8 @@
  * clock, against a model of the broker, the store and a provider that keeps its own ledger.
  * Everything is drawn from one seed, so a failing seed replays.
  *
- * The model does what DESIGN.md section 3 says SQL and RabbitMQ do: epochs fence writes, a claim
- * never takes a job from a living owner with open calls, unacked messages of a dead session come
+ * The model does what sql/routines and RabbitMQ do: epochs fence writes, a claim never takes a job
+ * from a living owner whose calls may still be answered, unacked messages of a dead session come
  * back, confirmed messages stay. */
 #pragma once
 
@@ -11,18 +11,27 @@
 
 #include <stdint.h>
 
-#define SIM_WORKERS 3
+#define SIM_WORKERS 5
+#define SIM_MAIN 3 /* workers of pool main; the others are of pool gpu */
 #define SIM_JOBS 100
 #define SIM_PREFETCH 64
+#define SIM_LIMIT_MS (3600 * 1000)      /* by then everything must have ended */
+#define SIM_STORM_MS (SIM_LIMIT_MS / 4) /* and from then on nothing goes wrong any more */
+#define SIM_DEAD_AFTER_MS 2000          /* without a sign of life, before a worker is dead */
+#define SIM_LEASE_MS 60000              /* worker.lease_max of sim_config.c */
+#define SIM_HELD_MS                                                                                \
+    (SIM_LEASE_MS + 20000 + 30000) /* a lease, its last call, and trouble with the end */
 
 struct sim_msg {
     struct sim_msg *next;
     char *body;
     size_t len;
     enum mr_lane lane;
+    char pool[MR_NAME_MAX + 1];
     int32_t hops, replay;
     bool redelivered;
     int64_t due_ms; /* delayed until */
+    int64_t out_ms; /* when it was handed out */
 };
 
 struct sim_call {
@@ -33,23 +42,50 @@ struct sim_call {
     int worker;
     uint64_t life;
     enum mr_call_state state;
-    int64_t hold, cost, expires_ms;
+    int64_t hold, cost, began_ms, expires_ms;
     int64_t billed;    /* the provider's ledger: what this request cost */
+    bool aborted;      /* a drain gave it up */
     unsigned requests; /* how often it reached the provider */
+};
+
+enum sim_state {
+    SIM_NONE,   /* no row */
+    SIM_QUEUED, /* cancelled before any claim */
+    SIM_RUNNING,
+    SIM_WAITING,
+    SIM_DONE,
+    SIM_DEAD,
+    SIM_CANCELLED,
 };
 
 struct sim_job {
     struct mr_uuid id;
-    enum { SIM_NONE, SIM_RUNNING, SIM_WAITING, SIM_DONE, SIM_DEAD, SIM_CANCELLED } state;
+    bool stubborn;       /* its document's server always says: later */
+    int64_t deadline_ms; /* virtual; 0 = none */
+    int twin;            /* another job has the same idempotency key; -1 = none */
+
+    /* its row */
+    enum sim_state state;
     int64_t epoch, until_ms;
     int worker;
     uint64_t life;
-    int redeliveries;
+    int redeliveries, replays;
+    int64_t replayed_ms;
+    bool cancel_requested, duplicate;
     json_t *steps;
-    unsigned ends, dead_letters;
+    enum mr_class error_class;
+
+    int64_t refused_epoch; /* of the last commit that could not be stored */
+    bool unclaimable;      /* was refused as a message: there is a row in rejects */
+    unsigned ends;         /* moves to an end */
+    unsigned revivals;     /* moves from dead to running */
+    unsigned letters;      /* dead letters, those that were replayed included */
+    int letters_replay;    /* the highest replay count of a dead letter */
 };
 
 struct sim;
+struct flight;
+struct extraction;
 struct sim_event {
     int64_t at_ms;
     uint64_t seq; /* first come, first served within a millisecond */
@@ -67,6 +103,9 @@ struct sim_worker {
     struct mr_engine *engine; /* NULL while it is down */
     uint64_t life;            /* one more after each death */
     int64_t died_ms;
+    int64_t away_since_ms, away_until_ms; /* cut off from the database */
+    const char *pool;
+    struct mr_config *config;
     uint64_t session, next_tag;
     struct {
         uint64_t tag;
@@ -79,17 +118,19 @@ struct sim_worker {
 struct sim {
     uint64_t seed, rng;
     int64_t now_ms;
-    unsigned chaos; /* per mille of things that go wrong */
-    struct mr_config *config;
+    unsigned chaos;               /* per mille of things that go wrong */
+    struct mr_config *configs[2]; /* pools main and gpu */
     struct mr_prices prices;
     struct mr_price price;
     struct mr_log log;
     struct sim_worker workers[SIM_WORKERS];
-    struct sim_msg *queue, *dead;
+    struct sim_msg *queue, *dead; /* lanes and tiers; millrace.dead */
     struct sim_job jobs[SIM_JOBS];
-    size_t njobs, crashes, billed_calls;
+    size_t njobs, rejects, reject_letters;
     struct sim_call *calls;
-    struct sim_event **events; /* a binary heap by (at_ms, seq) */
+    struct flight *flights;         /* sim_provider.c: requests on their way */
+    struct extraction *extractions; /* and documents being read */
+    struct sim_event **events;      /* a binary heap by (at_ms, seq) */
     size_t nevents, events_cap;
     uint64_t seq;
     char failure[256]; /* the first broken promise; empty = none */
@@ -98,23 +139,42 @@ struct sim {
 /* sim.c */
 uint64_t sim_random(struct sim *sim, uint64_t below);
 bool sim_happens(struct sim *sim, unsigned per_mille);
-void sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
+struct sim_event *sim_at(struct sim *sim, int64_t in_ms, struct sim_worker *worker,
     void (*fn)(struct sim *, struct sim_event *, bool), void *arg, int64_t n);
+void sim_cancel(struct sim *sim, struct sim_event *event); /* it does nothing when it comes */
 void sim_fail(struct sim *sim, const char *fmt, ...) MR_PRINTF(2, 3);
 struct sim_job *sim_job(struct sim *sim, const struct mr_uuid *id);
 struct sim_call *sim_call(struct sim *sim, const struct mr_uuid *id);
+/* Whether a thing of this likelihood goes wrong now: never after the storm. */
+bool sim_trouble(struct sim *sim, unsigned per_mille);
+
+int64_t sim_wall(void *ctx);
+int64_t sim_mono(void *ctx);
+void sim_fill(void *ctx, void *bytes, size_t n);
+
+/* sim_jobs.c */
+struct mr_config *sim_config(const char *pool);
+void sim_enqueue(struct sim *sim);
+void sim_judge(struct sim *sim);
 
 /* sim_broker.c */
 struct mr_broker_ops sim_broker_ops(struct sim_worker *worker);
-void sim_broker_put(struct sim *sim, const char *body, size_t len, enum mr_lane lane, int hops,
-    int replay, int64_t delay_ms);
+/* Copies what of the message matters; body needs no NUL. */
+void sim_broker_put(struct sim *sim, const struct sim_msg *msg, int64_t delay_ms);
 void sim_broker_pump(struct sim *sim); /* hands out what is due */
-void sim_broker_cut(
-    struct sim_worker *worker); /* the worker's session ends: unacked messages come back */
+/* The worker's session ends: unacked messages come back. */
+void sim_broker_cut(struct sim_worker *worker);
+void sim_broker_replay(struct sim *sim); /* `millrace dead replay` of everything */
 void sim_broker_free(struct sim *sim);
 
-/* sim_store.c */
+/* sim_store.c, sim_commit.c */
 struct mr_store_ops sim_store_ops(struct sim_worker *worker);
+void sim_store_commit(void *ctx, struct mr_commit *commit);
+void sim_store_cancel(struct sim *sim, struct sim_job *job);
+/* What the job's open calls may have cost: they end here. */
+void sim_store_give_up_calls(struct sim *sim, const struct sim_job *job);
+/* How long until the worker reaches the database. */
+int64_t sim_store_latency(struct sim_worker *worker);
 
 /* sim_provider.c */
 struct mr_caller_ops sim_caller_ops(struct sim_worker *worker);

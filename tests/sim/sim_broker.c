@@ -1,5 +1,7 @@
+#include "common/amqp.h"
 #include "tests/sim/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,25 +12,33 @@ static struct sim_msg *msg_free(struct sim_msg *msg)
     return NULL;
 }
 
-void sim_broker_put(struct sim *sim, const char *body, size_t len, enum mr_lane lane, int hops,
-    int replay, int64_t delay_ms)
+static void append(struct sim_msg **at, struct sim_msg *msg)
 {
-    struct sim_msg *msg = calloc(1, sizeof(*msg)), **at = &sim->queue;
-    msg->body = strndup(body, len);
-    msg->len = len;
-    msg->lane = lane;
-    msg->hops = hops;
-    msg->replay = replay;
-    msg->due_ms = sim->now_ms + delay_ms;
     while (*at)
         at = &(*at)->next;
     *at = msg;
 }
 
-static struct sim_msg *take_due(struct sim *sim)
+static struct sim_msg *copy_of(const struct sim_msg *from)
+{
+    struct sim_msg *msg = calloc(1, sizeof(*msg));
+    *msg = *from;
+    msg->next = NULL;
+    msg->body = strndup(from->body, from->len);
+    return msg;
+}
+
+void sim_broker_put(struct sim *sim, const struct sim_msg *msg, int64_t delay_ms)
+{
+    struct sim_msg *copy = copy_of(msg);
+    copy->due_ms = sim->now_ms + (delay_ms > 0 ? mr_tier_ms(mr_tier_for(delay_ms)) : 0);
+    append(&sim->queue, copy);
+}
+
+static struct sim_msg *take_due(struct sim *sim, const char *pool)
 {
     for (struct sim_msg **at = &sim->queue; *at; at = &(*at)->next)
-        if ((*at)->due_ms <= sim->now_ms) {
+        if ((*at)->due_ms <= sim->now_ms && strcmp((*at)->pool, pool) == 0) {
             struct sim_msg *msg = *at;
             *at = msg->next;
             return msg;
@@ -43,18 +53,30 @@ static void give_back(struct sim *sim, struct sim_msg *msg)
     sim->queue = msg;
 }
 
+/* No message may be held as long as the broker's consumer timeout. */
+static void check_held(struct sim *sim, const struct sim_worker *worker)
+{
+    for (size_t i = 0; i < worker->nunacked; i++)
+        if (worker->away_until_ms <= sim->now_ms &&
+            sim->now_ms - worker->unacked[i].msg->out_ms > SIM_HELD_MS)
+            sim_fail(sim, "worker %d held a message over the consumer timeout: %.100s",
+                worker->index, worker->unacked[i].msg->body);
+}
+
 void sim_broker_pump(struct sim *sim)
 {
-    for (unsigned full = 0; full < SIM_WORKERS;) {
+    for (unsigned full = 0; full < 2 * SIM_WORKERS;) {
         struct sim_worker *worker = &sim->workers[sim_random(sim, SIM_WORKERS)];
         struct sim_msg *msg = NULL;
+        check_held(sim, worker);
         if (worker->engine && !worker->draining && worker->nunacked < SIM_PREFETCH)
-            msg = take_due(sim);
+            msg = take_due(sim, worker->pool);
         if (!msg) {
             full++;
             continue;
         }
         struct mr_delivery *delivery = calloc(1, sizeof(*delivery));
+        msg->out_ms = sim->now_ms;
         worker->unacked[worker->nunacked].tag = ++worker->next_tag;
         worker->unacked[worker->nunacked++].msg = msg;
         *delivery = (struct mr_delivery){.session = worker->session,
@@ -104,19 +126,37 @@ static void requeue(void *ctx, uint64_t session, uint64_t tag)
         give_back(worker->sim, msg);
 }
 
-static void confirmed(struct sim *sim, struct sim_event *event, bool alive)
+static void reported(struct sim *sim, struct sim_event *event, bool alive)
 {
     if (alive)
-        mr_engine_published(sim->workers[event->worker].engine, event->arg, true, "");
+        mr_engine_published(
+            sim->workers[event->worker].engine, event->arg, event->n == 0, "no such queue");
     else
         mr_publish_free(event->arg);
 }
 
-static void bury(struct sim *sim, const struct mr_publish *publish)
+static void bury(struct sim *sim, const struct mr_publish *publish, const struct sim_msg *msg)
 {
     struct sim_job *job = sim_job(sim, &publish->id);
-    if (job)
-        job->dead_letters++;
+    if (!job) {
+        sim->reject_letters++;
+        return;
+    }
+    job->letters++;
+    if (publish->replay > job->letters_replay)
+        job->letters_replay = publish->replay;
+    append(&sim->dead, copy_of(msg));
+}
+
+void sim_broker_replay(struct sim *sim)
+{
+    for (struct sim_msg *letter; (letter = sim->dead);) {
+        sim->dead = letter->next;
+        letter->replay++;
+        letter->hops = 0;
+        sim_broker_put(sim, letter, 0);
+        msg_free(letter);
+    }
 }
 
 static void published(struct sim *sim, struct sim_event *event, bool alive)
@@ -126,13 +166,22 @@ static void published(struct sim *sim, struct sim_event *event, bool alive)
         mr_publish_free(publish);
         return;
     }
-    if (publish->kind == MR_PUBLISH_DEAD)
-        bury(sim, publish);
-    else
-        sim_broker_put(sim, publish->body, publish->len, publish->lane, publish->hops,
-            publish->replay, publish->kind == MR_PUBLISH_DELAY ? publish->delay_ms : 0);
+    struct sim_msg msg = {.body = (char *)publish->body,
+        .len = publish->len,
+        .lane = publish->lane,
+        .hops = publish->hops,
+        .replay = publish->replay};
+    bool refused = sim_trouble(sim, sim->chaos / 4);
+    /* A dead letter is replayed where the job came in. */
+    snprintf(msg.pool, sizeof(msg.pool), "%s",
+        publish->kind == MR_PUBLISH_DEAD ? "main" : publish->pool);
+    if (publish->kind == MR_PUBLISH_DEAD && !refused)
+        bury(sim, publish, &msg);
+    else if (!refused)
+        sim_broker_put(sim, &msg, publish->kind == MR_PUBLISH_DELAY ? publish->delay_ms : 0);
     /* Between the broker's disk and the confirm a worker may die: then the message exists twice. */
-    sim_at(sim, (int64_t)sim_random(sim, 5), &sim->workers[event->worker], confirmed, publish, 0);
+    sim_at(
+        sim, (int64_t)sim_random(sim, 5), &sim->workers[event->worker], reported, publish, refused);
 }
 
 static void publish(void *ctx, struct mr_publish *publish)
@@ -152,6 +201,10 @@ struct mr_broker_ops sim_broker_ops(struct sim_worker *worker)
 void sim_broker_free(struct sim *sim)
 {
     for (struct sim_msg *msg = sim->queue, *next; msg; msg = next) {
+        next = msg->next;
+        msg_free(msg);
+    }
+    for (struct sim_msg *msg = sim->dead, *next; msg; msg = next) {
         next = msg->next;
         msg_free(msg);
     }

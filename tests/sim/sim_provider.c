@@ -6,10 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum outcome { GOOD, THROTTLED, BROKEN, EMPTY, REFUSED_TO_CONNECT, HUNG_UP, BAD_REQUEST };
+enum outcome {
+    GOOD,
+    THROTTLED,
+    BROKEN,
+    EMPTY,
+    REFUSED_TO_CONNECT,
+    HUNG_UP,
+    SILENT, /* until the timeout, or until somebody gives up */
+    BAD_REQUEST,
+};
 
 struct flight {
+    struct flight *next; /* sim->flights */
     void *token;
+    int worker;
+    bool aborted;
+    struct sim_event *event; /* its answer */
     struct mr_uuid call;
     enum outcome outcome;
 };
@@ -24,26 +37,39 @@ static const char empty_body[] = "{\"choices\":[{\"finish_reason\":\"stop\",\"me
 
 static enum outcome draw(struct sim *sim)
 {
-    if (!sim_happens(sim, sim->chaos))
+    if (!sim_trouble(sim, sim->chaos))
         return GOOD;
-    static const enum outcome bad[] = {THROTTLED, BROKEN, EMPTY, REFUSED_TO_CONNECT, HUNG_UP};
+    static const enum outcome bad[] = {
+        THROTTLED, BROKEN, EMPTY, REFUSED_TO_CONNECT, HUNG_UP, SILENT};
     return sim_happens(sim, 20) ? BAD_REQUEST : bad[sim_random(sim, sizeof(bad) / sizeof(bad[0]))];
+}
+
+static void land(struct sim *sim, struct flight *flight)
+{
+    struct flight **at = &sim->flights;
+    while (*at != flight)
+        at = &(*at)->next;
+    *at = flight->next;
 }
 
 static void answer(struct sim *sim, struct sim_event *event, bool alive)
 {
     struct flight *flight = event->arg;
+    static const int64_t pauses[] = {-1, 900, 20000, 25000, 28000, 28000, 45000, 200000};
+    land(sim, flight);
     struct mr_reply reply = {
         .retry_after_ms = -1, .should_retry = -1, .latency_ms = 5, .body = MR_BUF_INIT(4096)};
     const char *body = flight->outcome == GOOD    ? good_body
                        : flight->outcome == EMPTY ? empty_body
                                                   : "{}";
-    static const int status[] = {200, 429, 500, 200, 0, 0, 400};
+    static const int status[] = {200, 429, 500, 200, 0, 0, 0, 400};
+    if (flight->outcome == THROTTLED)
+        reply.retry_after_ms = pauses[sim_random(sim, sizeof(pauses) / sizeof(pauses[0]))];
     reply.status = status[flight->outcome];
     if (flight->outcome == REFUSED_TO_CONNECT)
         reply.transport = MR_TRANSPORT_NOT_SENT;
-    else if (flight->outcome == HUNG_UP)
-        reply.transport = MR_TRANSPORT_AMBIGUOUS;
+    else if (flight->outcome == HUNG_UP || flight->outcome == SILENT)
+        reply.transport = flight->aborted ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_AMBIGUOUS;
     else if (mr_buf_puts(&reply.body, body) < 0)
         abort();
     if (alive)
@@ -68,14 +94,15 @@ static void arrive(struct sim *sim, const struct flight *flight)
         sim_fail(sim, "step %s was called again after it had finished", call->step);
     if (job->state >= SIM_DONE)
         sim_fail(sim, "a request of an ended job");
+    if (job->deadline_ms > 0 && sim->now_ms > job->deadline_ms + 5)
+        sim_fail(sim, "a request after the job's deadline");
     call->requests++;
     if (flight->outcome == GOOD)
         call->billed = 11 * 2 + 3 * 10;
     else if (flight->outcome == EMPTY)
         call->billed = 11 * 2;
-    else if (flight->outcome == HUNG_UP && sim_happens(sim, 500))
+    else if ((flight->outcome == HUNG_UP || flight->outcome == SILENT) && sim_happens(sim, 500))
         call->billed = 11 * 2 + 3 * 10;
-    sim->billed_calls += call->billed > 0;
 }
 
 static void start(void *ctx, void *token, const struct mr_request *request)
@@ -92,39 +119,102 @@ static void start(void *ctx, void *token, const struct mr_request *request)
     }
     if (flight->outcome != REFUSED_TO_CONNECT)
         arrive(worker->sim, flight);
-    sim_at(worker->sim, 1 + (int64_t)sim_random(worker->sim, 400), worker, answer, flight, 0);
+    flight->worker = worker->index;
+    flight->next = worker->sim->flights;
+    worker->sim->flights = flight;
+    int64_t in_ms =
+        flight->outcome == SILENT ? request->timeout_ms : 1 + (int64_t)sim_random(worker->sim, 400);
+    flight->event = sim_at(worker->sim, in_ms, worker, answer, flight, 0);
 }
 
-static void ignore_abort(void *ctx, void *token)
+static void give_up(void *ctx, void *token)
 {
-    /* the answer is on its way anyway */
+    struct sim_worker *worker = ctx;
+    struct flight *flight = worker->sim->flights;
+    while (flight && (flight->token != token || flight->worker != worker->index))
+        flight = flight->next;
+    if (!flight) {
+        sim_fail(worker->sim, "a call was given up that is not out");
+    } else if (flight->outcome == SILENT) { /* other answers are on their way anyway */
+        flight->aborted = true;
+        sim_cancel(worker->sim, flight->event);
+        flight->event = sim_at(worker->sim, 1, worker, answer, flight, 0);
+        struct sim_call *call = sim_call(worker->sim, &flight->call);
+        if (call)
+            call->aborted = true;
+    }
 }
 
 struct mr_caller_ops sim_caller_ops(struct sim_worker *worker)
 {
-    return (struct mr_caller_ops){start, ignore_abort, worker};
+    return (struct mr_caller_ops){start, give_up, worker};
 }
+
+/* ---- extraction ---- */
+
+struct extraction {
+    struct extraction *next; /* sim->extractions */
+    void *token;
+    int worker;
+    bool aborted;
+    const struct sim_job *job;
+    struct sim_event *event; /* its end */
+};
 
 static void extracted(struct sim *sim, struct sim_event *event, bool alive)
 {
     struct mr_extract_result result = {.retry_after_ms = -1};
-    if (!alive)
-        return;
-    if (sim_happens(sim, sim->chaos / 20)) {
+    struct extraction *extraction = event->arg, **at = &sim->extractions;
+    while (*at != extraction)
+        at = &(*at)->next;
+    *at = extraction->next;
+    if (extraction->aborted) {
+        result.rc = mr_err_set(&result.err, -1, MR_CLASS_CANCELLED, "given up");
+    } else if (extraction->job->stubborn) {
+        result.rc = mr_err_set(&result.err, -1, MR_CLASS_RATE_LIMITED, "come again later");
+        result.retry_after_ms = 60000;
+    } else if (sim_happens(sim, sim->chaos / 20)) {
         result.rc = mr_err_set(&result.err, -1, MR_CLASS_INVALID, "the document is empty");
     } else {
         result.output = json_pack("{s:s}", "text", "Some text. It goes on.");
     }
-    mr_engine_extracted(sim->workers[event->worker].engine, event->arg, &result);
+    if (alive)
+        mr_engine_extracted(sim->workers[event->worker].engine, extraction->token, &result);
+    else
+        json_decref(result.output);
+    free(extraction);
 }
 
 static void start_extract(void *ctx, void *token, const struct mr_extract_job *job)
 {
     struct sim_worker *worker = ctx;
-    sim_at(worker->sim, (int64_t)sim_random(worker->sim, 20), worker, extracted, token, 0);
+    struct sim *sim = worker->sim;
+    struct extraction *extraction = calloc(1, sizeof(*extraction));
+    int64_t in_ms = (int64_t)sim_random(sim, sim_trouble(sim, sim->chaos / 4) ? 15000 : 20);
+    *extraction = (struct extraction){.next = sim->extractions,
+        .token = token,
+        .worker = worker->index,
+        .job = sim_job(sim, &job->envelope->id)};
+    sim->extractions = extraction;
+    extraction->event = sim_at(sim, in_ms, worker, extracted, extraction, 0);
+}
+
+static void give_up_extract(void *ctx, void *token)
+{
+    struct sim_worker *worker = ctx;
+    struct extraction *extraction = worker->sim->extractions;
+    while (extraction && (extraction->token != token || extraction->worker != worker->index))
+        extraction = extraction->next;
+    if (!extraction) {
+        sim_fail(worker->sim, "an extraction was given up that is not running");
+        return;
+    }
+    extraction->aborted = true;
+    sim_cancel(worker->sim, extraction->event);
+    extraction->event = sim_at(worker->sim, 1, worker, extracted, extraction, 0);
 }
 
 struct mr_extractor_ops sim_extractor_ops(struct sim_worker *worker)
 {
-    return (struct mr_extractor_ops){start_extract, ignore_abort, worker};
+    return (struct mr_extractor_ops){start_extract, give_up_extract, worker};
 }

@@ -21,22 +21,40 @@ void mr_job_reject(struct mr_job *job, const struct mr_err *why)
         job->delivery->body, job->delivery->len);
 }
 
+/* A step failed for good, and its worker died before it could bury the job. (A replay forgets
+ * failed steps.) */
+static void go_on_failing(struct mr_job *job, const char *step, const json_t *known)
+{
+    const char *class = json_string_value(json_object_get(known, "class"));
+    const char *message = json_string_value(json_object_get(known, "message"));
+    enum mr_class parsed = class ? mr_class_parse(class) : MR_CLASS_COUNT;
+    mr_job_fail(job, step, parsed < MR_CLASS_COUNT ? parsed : MR_CLASS_INTERNAL,
+        message ? message : "the step has failed");
+}
+
 /* What earlier leases have left behind. */
 static void load_steps(struct mr_job *job)
 {
     for (size_t i = 0; i < job->pipeline->nsteps; i++) {
         struct mr_step *step = &job->steps[i];
-        const json_t *known = json_object_get(job->claim.steps, job->pipeline->steps[i].name);
+        const char *name = job->pipeline->steps[i].name;
+        const json_t *known = json_object_get(job->claim.steps, name);
         const char *state = json_string_value(json_object_get(known, "state"));
         step->attempts = (int)json_integer_value(json_object_get(known, "attempts"));
-        if (!state || strcmp(state, "failed") == 0)
-            continue; /* never ended, or failed and now replayed */
-        bool done = strcmp(state, "done") == 0;
+        if (!state)
+            continue; /* never ended */
         step->state = MR_STEP_ENDED;
         step->committed = true;
-        step->row.name = job->pipeline->steps[i].name;
-        step->row.state = done ? MR_STEP_DONE : MR_STEP_SKIPPED;
-        step->output = done ? json_incref(json_object_get(known, "output")) : NULL;
+        step->row.name = name;
+        if (strcmp(state, "done") == 0) {
+            step->row.state = MR_STEP_DONE;
+            step->output = json_incref(json_object_get(known, "output"));
+        } else if (strcmp(state, "skipped") == 0) {
+            step->row.state = MR_STEP_SKIPPED;
+        } else {
+            step->row.state = MR_STEP_FAILED;
+            go_on_failing(job, name, known);
+        }
     }
 }
 

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MR_SHORT_WAIT_MS 30000 /* longer waits leave the worker, to a delay tier */
-
 static bool deadline_passed(const struct mr_job *job)
 {
     return job->envelope.deadline_ms > 0 &&
@@ -68,7 +66,10 @@ static void choose_wait(struct mr_job *job)
     else if (!long_wait && !engine->draining && !lease_over(job))
         return; /* a short back-off: it stays here */
     int64_t wait_ms = ready || retry_ms == INT64_MAX ? 0 : retry_ms - now;
-    set_waiting(job, wait_ms > 0 ? mr_engine_wall(engine) + wait_ms : 0, pool);
+    int64_t until_ms = wait_ms > 0 ? mr_engine_wall(engine) + wait_ms : 0;
+    if (job->envelope.deadline_ms > 0 && until_ms > job->envelope.deadline_ms)
+        until_ms = job->envelope.deadline_ms; /* nobody learns of its end later than need be */
+    set_waiting(job, until_ms, pool);
 }
 
 static void choose_move(struct mr_job *job)
@@ -139,6 +140,8 @@ static void set_wake(struct mr_job *job)
     int64_t now = mr_engine_now(engine), wake = INT64_MAX;
     if (job->state == MR_JOB_RUNNING && !stopping(job)) {
         wake = mr_dag_next_retry(job);
+        if (wake <= now)
+            wake = INT64_MAX; /* due, but for another pool: it waits for what runs here */
         if (job->lease_until_ms < wake)
             wake = job->lease_until_ms;
         int64_t deadline = job->envelope.deadline_ms;

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MR_PUBLISH_RETRY_MS 5000 /* a queue is missing: an operator has to mend it */
+#define MR_PUBLISH_RETRY_MS 5000  /* a queue is missing: an operator has to mend it */
+#define MR_NO_POOL_DELAY_MS 30000 /* the other pool's queue is missing: ask again after this */
 
 void mr_job_fail(struct mr_job *job, const char *step, enum mr_class class, const char *message)
 {
@@ -107,6 +108,15 @@ void mr_job_published(struct mr_job *job, bool confirmed, const char *why)
     mr_log(job->engine->world.log, MR_ERROR, "publish.refused", MR_STR("job", id),
         MR_STR("why", why), MR_STR("pool", job->publish->pool),
         MR_STR("hint", "run `millrace init`; the job is kept and tried again"));
+    struct mr_publish *publish = job->publish;
+    if (publish->kind == MR_PUBLISH_HOME && strcmp(publish->pool, job->config->worker.pool) != 0) {
+        /* Jobs for a pool that is not there must not fill our slots: this one comes back to us. */
+        publish->kind = MR_PUBLISH_DELAY;
+        publish->delay_ms = MR_NO_POOL_DELAY_MS;
+        snprintf(publish->pool, sizeof(publish->pool), "%s", job->config->worker.pool);
+        send_publish(job);
+        return;
+    }
     mr_wake_set(job, mr_engine_now(job->engine) + MR_PUBLISH_RETRY_MS);
 }
 
@@ -167,26 +177,34 @@ void mr_job_ended(struct mr_job *job)
     assert(!"a move that is none");
 }
 
+void mr_job_park(struct mr_job *job, struct mr_delivery *delivery)
+{
+    struct mr_delivery **at = &job->parked;
+    while (*at && (*at)->arrived_ms <= delivery->arrived_ms)
+        at = &(*at)->next;
+    delivery->next = *at;
+    *at = delivery;
+}
+
 void mr_job_close(struct mr_job *job)
 {
     struct mr_engine *engine = job->engine;
-    struct mr_delivery *parked = job->parked;
-    job->parked = NULL;
     if (job->state == MR_JOB_LOST && !job->void_tag) {
         /* It may be the only message this job still has: it asks for a new lease. */
-        job->delivery->next = parked;
-        parked = job->delivery;
+        mr_job_park(job, job->delivery);
         job->delivery = NULL;
     } else if (!job->void_tag) {
         engine->world.broker.ack(
             engine->world.broker.ctx, job->delivery->session, job->delivery->tag);
     }
+    struct mr_delivery *parked = job->parked;
+    job->parked = NULL;
     mr_engine_forget(engine, job);
     mr_job_move(job, MR_JOB_GONE, "acked");
     mr_job_free(job);
     while (parked) { /* other messages of the same job: each gets its own answer now */
         struct mr_delivery *next = parked->next;
-        mr_engine_delivered(engine, parked);
+        mr_engine_readmit(engine, parked);
         parked = next;
     }
     mr_engine_schedule(engine);

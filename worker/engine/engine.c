@@ -104,12 +104,12 @@ static void adopt(struct mr_job *job, struct mr_delivery *delivery)
         job->void_tag = false;
         job->delivery->session = delivery->session;
         job->delivery->tag = delivery->tag;
+        job->delivery->arrived_ms = delivery->arrived_ms;
         job->lease_until_ms = delivery->arrived_ms + job->config->worker.lease_max_ms;
         mr_delivery_free(delivery);
         return;
     }
-    delivery->next = job->parked;
-    job->parked = delivery;
+    mr_job_park(job, delivery);
 }
 
 static void start(struct mr_engine *engine, struct mr_delivery *delivery)
@@ -154,12 +154,17 @@ void mr_engine_schedule(struct mr_engine *engine)
 
 void mr_engine_delivered(struct mr_engine *engine, struct mr_delivery *delivery)
 {
+    delivery->arrived_ms = mr_engine_now(engine);
+    mr_engine_readmit(engine, delivery);
+}
+
+void mr_engine_readmit(struct mr_engine *engine, struct mr_delivery *delivery)
+{
     if (engine->draining) {
         engine->world.broker.requeue(engine->world.broker.ctx, delivery->session, delivery->tag);
         mr_delivery_free(delivery);
         return;
     }
-    delivery->arrived_ms = mr_engine_now(engine);
     mr_lanes_push(&engine->lanes, delivery);
     mr_engine_schedule(engine);
 }
@@ -261,7 +266,7 @@ static void abort_running(struct mr_engine *engine)
             if (call->sent)
                 engine->world.caller.abort(engine->world.caller.ctx, call);
         for (size_t i = 0; i < MR_STEPS_MAX; i++)
-            if (job->steps[i].extracting)
+            if (job->steps[i].state == MR_STEP_EXTRACTING)
                 engine->world.extractor.abort(engine->world.extractor.ctx, &job->steps[i]);
     }
 }

@@ -125,9 +125,9 @@ unsigned mr_job_busy_steps(const struct mr_job *job)
 {
     unsigned busy = 0;
     for (size_t i = 0; i < job->pipeline->nsteps; i++) {
-        const struct mr_step *step = &job->steps[i];
-        busy += step->extracting || step->state == MR_STEP_BEGINNING ||
-                (step->call && step->call->sent);
+        enum mr_step_state state = job->steps[i].state;
+        busy +=
+            state == MR_STEP_EXTRACTING || state == MR_STEP_BEGINNING || state == MR_STEP_CALLING;
     }
     return busy;
 }

@@ -2,14 +2,21 @@
  *
  * The protocol of one delivery. A job is in exactly one state; only mr_job_move changes it.
  *
- *   CLAIMING    the claim is with the store
- *   RUNNING     the lease is ours; steps run; at most one commit is with the store at a time
- *   ENDING      the commit with the final move (done, dead, cancelled, waiting) is with the store
- *   PUBLISHING  SQL says dead or waiting (or we never held the lease): the dead letter, the
- * hand-over or the delayed copy is with the broker and not confirmed yet LOST        another worker
- * holds the lease: only calls that are still out are waited for, and settled REJECTING   the
- * message is no job: its row in `rejects` is with the store GONE        acked (or void); freed at
- * once
+ *   CLAIMING:   the claim is with the store.
+ *
+ *   RUNNING:    the lease is ours; steps run; at most one commit is with the store at a time.
+ *
+ *   ENDING:     the commit with the final move (done, dead, cancelled, waiting) is with the store.
+ *
+ *   PUBLISHING: SQL says dead or waiting (or we never held the lease); the dead letter, the
+ *               hand-over or the delayed copy is with the broker and not confirmed yet.
+ *
+ *   LOST:       another worker holds the lease; calls that are still out are waited for, and
+ *               settled.
+ *
+ *   REJECTING:  the message is no job; its row in `rejects` is with the store.
+ *
+ *   GONE:       acked (or void); freed at once.
  *
  * What is durable lives in SQL; what is here can be lost at any moment, and the next worker goes on
  * from the last commit. */
@@ -37,12 +44,15 @@ enum mr_step_state {
     MR_STEP_ENDED,      /* done, skipped or failed: see row */
 };
 
+#define MR_SHORT_WAIT_MS 30000 /* longer waits leave the worker, to a delay tier */
+
 /* The token of a call or an extraction: what the ops hand back. */
 struct mr_call {
     struct mr_job *job;
     unsigned step;
     struct mr_call_row row;
     struct mr_request request;
+    int64_t priced_ms;    /* wall: hold and cost are taken from the prices of this moment */
     bool sent;            /* handed to the caller, answer not here yet */
     bool answered;        /* row says how it ended; to be settled */
     struct mr_call *next; /* job->calls */
@@ -58,7 +68,6 @@ struct mr_step {
     int64_t started_ms;        /* wall; 0 = not yet */
     struct mr_call *call;      /* BEGINNING, CALLING */
     json_t *output;            /* done */
-    bool extracting;           /* with the extractor, even if the job has moved on */
     bool committed;            /* ENDED, and SQL knows */
     struct mr_step_row row;    /* ENDED */
 };
@@ -154,6 +163,9 @@ void mr_job_ended(struct mr_job *job);
 void mr_job_woken(struct mr_job *job);
 void mr_job_published(struct mr_job *job, bool confirmed, const char *why);
 void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state);
+/* Keeps another message of the job until it is closed. The oldest comes first then: the first one
+ * that still has time takes the lease, and the others, which came later, have as long to wait. */
+void mr_job_park(struct mr_job *job, struct mr_delivery *delivery);
 /* Acks (a lost job's message instead asks for a new lease), forgets and frees the job, and lets the
  * next one start. */
 void mr_job_close(struct mr_job *job);
@@ -168,6 +180,7 @@ struct mr_lanes {
     size_t count[MR_LANE_COUNT];
     int credit[MR_LANE_COUNT]; /* per cent of a start owed to the lanes below */
 };
+/* In the order of arrival: one that was let in before goes in front. */
 void mr_lanes_push(struct mr_lanes *lanes, struct mr_delivery *delivery);
 /* The next delivery to start: the highest lane first, but of the starts that lanes below wait for,
  * reserved_percent go to them. NULL when nothing waits. */
@@ -199,6 +212,8 @@ struct mr_engine {
 
 struct mr_job *mr_engine_find(struct mr_engine *engine, const struct mr_uuid *id);
 void mr_engine_forget(struct mr_engine *engine, struct mr_job *job);
+/* Lets in a delivery that was here already: its lease counts from its first arrival. */
+void mr_engine_readmit(struct mr_engine *engine, struct mr_delivery *delivery);
 /* Starts deliveries while slots are free. */
 void mr_engine_schedule(struct mr_engine *engine);
 static inline int64_t mr_engine_now(const struct mr_engine *engine)

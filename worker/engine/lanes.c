@@ -7,12 +7,15 @@ void mr_lanes_push(struct mr_lanes *lanes, struct mr_delivery *delivery)
 {
     enum mr_lane lane = delivery->lane;
     assert(lane < MR_LANE_COUNT);
-    delivery->next = NULL;
-    if (lanes->tail[lane])
-        lanes->tail[lane]->next = delivery;
-    else
-        lanes->head[lane] = delivery;
-    lanes->tail[lane] = delivery;
+    struct mr_delivery **at = &lanes->head[lane], *tail = lanes->tail[lane];
+    if (tail && tail->arrived_ms <= delivery->arrived_ms)
+        at = &tail->next;
+    while (*at && (*at)->arrived_ms <= delivery->arrived_ms)
+        at = &(*at)->next;
+    delivery->next = *at;
+    *at = delivery;
+    if (!delivery->next)
+        lanes->tail[lane] = delivery;
     lanes->count[lane]++;
 }
 

@@ -51,12 +51,22 @@ static void give_up(struct mr_step *step, const struct mr_err *err)
     mr_job_fail(step->job, def->name, err->class, err->msg);
 }
 
+/* Whether a failure may be our own doing, when a drain has lost its patience. */
+static bool given_up(enum mr_class class)
+{
+    return class == MR_CLASS_CANCELLED || class == MR_CLASS_AMBIGUOUS || class == MR_CLASS_NETWORK;
+}
+
 /* The step failed: another try by the retry table, within the step's own budget of attempts, or the
  * end of it. */
 static void retry_or_give_up(struct mr_step *step, const struct mr_err *err, int64_t advised_ms)
 {
     struct mr_engine *engine = step->job->engine;
     int64_t wait_ms;
+    if (engine->aborted && given_up(err->class)) {
+        step->state = MR_STEP_PENDING; /* for the worker the job is handed over to */
+        return;
+    }
     int nth = ++step->tries[err->class];
     bool budget = step->attempts < def_of(step)->max_attempts;
     if (!budget || !mr_retry_delay(err->class, nth, advised_ms, &engine->world.random, &wait_ms)) {
@@ -76,7 +86,6 @@ static void start_extract(struct mr_step *step)
         .timeout_ms = def_of(step)->timeout_ms,
     };
     step->state = MR_STEP_EXTRACTING;
-    step->extracting = true;
     step->attempts++;
     engine->world.extractor.start(engine->world.extractor.ctx, step, &what);
 }
@@ -128,11 +137,12 @@ static int prepare_call(struct mr_step *step, struct mr_call *call, struct mr_er
     copy(row->alias, sizeof(row->alias), model->alias);
     copy(row->model, sizeof(row->model), model->model);
     row->timeout_ms = def->timeout_ms;
+    call->priced_ms = mr_engine_wall(engine);
     int64_t bytes = mr_chat_prompt_bytes(&call->request);
-    const struct mr_price *price = mr_price_find(engine->prices, row->provider, row->model,
-        mr_engine_wall(engine), bytes, &row->price_unknown);
+    const struct mr_price *price = mr_price_find(
+        engine->prices, row->provider, row->model, call->priced_ms, bytes, &row->price_unknown);
     row->price_id = price->id;
-    r = mr_money_hold(engine->prices, row->provider, row->model, mr_engine_wall(engine), bytes,
+    r = mr_money_hold(engine->prices, row->provider, row->model, call->priced_ms, bytes,
         def->max_tokens, &row->hold_pico);
     if (r < 0)
         return mr_err_set(
@@ -194,8 +204,8 @@ static void price_call(struct mr_call *call, const struct mr_answer *answer)
     }
     const struct mr_usage *usage = &answer->usage;
     int64_t prompt = usage->input + usage->cached + usage->cache_write + usage->cache_write_1h;
-    const struct mr_price *price = mr_price_find(engine->prices, row->provider, row->model,
-        mr_engine_wall(engine), prompt, &row->price_unknown);
+    const struct mr_price *price = mr_price_find(
+        engine->prices, row->provider, row->model, call->priced_ms, prompt, &row->price_unknown);
     row->state = MR_CALL_SETTLED;
     row->price_id = price->id;
     if (mr_money_cost(usage, price, &row->cost_pico) < 0) {
@@ -218,7 +228,8 @@ static void record(
     copy(row->served_model, sizeof(row->served_model), answer->served_model);
     copy(row->finish_reason, sizeof(row->finish_reason), answer->finish_reason);
     price_call(call, answer);
-    call->job->spent_pico += row->cost_pico;
+    if (__builtin_add_overflow(call->job->spent_pico, row->cost_pico, &call->job->spent_pico))
+        call->job->spent_pico = INT64_MAX;
     call->sent = false;
     call->answered = true;
     call->job->engine->calls_open--;
@@ -230,6 +241,7 @@ void mr_step_replied(struct mr_call *call, struct mr_reply *reply)
     struct mr_job *job = call->job;
     struct mr_step *step = mr_job_step_of(job, call);
     struct mr_answer answer = {0};
+    assert(step->state == MR_STEP_CALLING);
     mr_codec_of(call->request.provider->kind)->decode(&call->request, reply, &answer);
     json_t *output = NULL;
     struct mr_err err = {.class = answer.class};
@@ -243,9 +255,7 @@ void mr_step_replied(struct mr_call *call, struct mr_reply *reply)
     }
     record(call, &answer, reply);
     step->call = NULL;
-    if (step->state != MR_STEP_CALLING)
-        json_decref(output); /* the job has failed or was lost meanwhile: only the money counts */
-    else if (output)
+    if (output)
         end_step(step, MR_STEP_DONE, output);
     else
         retry_or_give_up(step, &err, answer.retry_after_ms);
@@ -254,16 +264,22 @@ void mr_step_replied(struct mr_call *call, struct mr_reply *reply)
 
 void mr_step_extracted(struct mr_step *step, struct mr_extract_result *result)
 {
-    step->extracting = false;
+    assert(step->state == MR_STEP_EXTRACTING);
+    /* Unlike calls, the tries of an extraction are not on record. All of them must fit into one
+     * lease: the next one would begin to count anew, and so for ever. */
+    int64_t advised_ms = result->retry_after_ms;
+    int64_t most_ms = step->job->config->worker.lease_max_ms / 8;
+    if (advised_ms > most_ms)
+        advised_ms = most_ms;
+    if (advised_ms > MR_SHORT_WAIT_MS)
+        advised_ms = MR_SHORT_WAIT_MS;
     const char *name = step->job->envelope.input_name;
-    if (step->state != MR_STEP_EXTRACTING) {
-        json_decref(result->output);
-    } else if (result->rc == 0) {
+    if (result->rc == 0) {
         if (name) /* so that a result can be told by its document; without it, nothing is lost */
             (void)json_object_set_new(result->output, "name", json_string(name));
         end_step(step, MR_STEP_DONE, result->output);
     } else {
-        retry_or_give_up(step, &result->err, result->retry_after_ms);
+        retry_or_give_up(step, &result->err, advised_ms);
     }
     result->output = NULL;
 }

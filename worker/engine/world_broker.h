@@ -64,7 +64,8 @@ struct mr_publish *mr_publish_free(struct mr_publish *publish);
 struct mr_broker_ops {
     /* Settles a delivery. A tag of a lost session is ignored. */
     void (*ack)(void *ctx, uint64_t session, uint64_t tag);
-    void (*requeue)(void *ctx, uint64_t session, uint64_t tag); /* drain only */
+    /* Back to its queue, unstarted: at a drain, or after a lease's length without a free slot. */
+    void (*requeue)(void *ctx, uint64_t session, uint64_t tag);
     void (*publish)(void *ctx, struct mr_publish *publish);
     void *ctx;
 };

@@ -12,7 +12,7 @@
 
 enum mr_verdict {
     MR_VERDICT_RUN,       /* claimed: the lease is ours at this epoch */
-    MR_VERDICT_BUSY,      /* another living worker has calls open for it */
+    MR_VERDICT_BUSY,      /* another living worker holds it: ask again later */
     MR_VERDICT_DONE,      /* already ended: ack and drop */
     MR_VERDICT_DEAD,      /* already dead: make sure a dead letter exists, then ack */
     MR_VERDICT_CANCELLED, /* cancelled (now or before): ack and drop */

@@ -49,6 +49,21 @@ static void a_lane_is_first_in_first_out(void)
     }
 }
 
+static void the_readmitted_go_in_front(void)
+{
+    struct mr_lanes lanes = {0};
+    static const uint64_t pushed[] = {5, 9, 4, 3, 7, 10};
+    static const uint64_t popped[] = {3, 4, 5, 7, 9, 10};
+    for (size_t i = 0; i < 6; i++)
+        mr_lanes_push(&lanes, delivery(MR_LANE_LOW, pushed[i]));
+    for (size_t i = 0; i < 6; i++) {
+        struct mr_delivery *d = mr_lanes_pop(&lanes, 20);
+        CHECK_INT(d->tag, popped[i]);
+        mr_delivery_free(d);
+    }
+    CHECK(!lanes.tail[MR_LANE_LOW]);
+}
+
 static void lower_lanes_get_their_share(void)
 {
     struct mr_lanes lanes = {0};
@@ -104,5 +119,5 @@ static void a_lost_session_takes_its_own(void)
 }
 
 TEST_MAIN(TEST(high_goes_first), TEST(a_lane_is_first_in_first_out),
-    TEST(lower_lanes_get_their_share), TEST(a_lone_lane_owes_nothing), TEST(the_old_are_taken_out),
-    TEST(a_lost_session_takes_its_own))
+    TEST(the_readmitted_go_in_front), TEST(lower_lanes_get_their_share),
+    TEST(a_lone_lane_owes_nothing), TEST(the_old_are_taken_out), TEST(a_lost_session_takes_its_own))
