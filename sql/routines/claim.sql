@@ -145,7 +145,7 @@ begin
             where c.job_id = p_id and c.state = 'open';
     end if;
 
-    if j.cancel_requested then
+    if j.cancel_requested and not v_replay then
         -- A tombstone learns whose job it was, but takes no idempotency key away.
         update jobs set state = 'cancelled', tenant = coalesce(j.tenant, p_tenant),
             pipeline = coalesce(j.pipeline, p_pipeline), version = coalesce(j.version, p_version),
@@ -162,11 +162,15 @@ begin
         j.replays := p_replay;
         j.replayed_at := now();
         j.redeliveries := 0;
+        j.cancel_requested := false; -- it died first; the later wish counts
     elsif j.state = 'running' and j.worker is distinct from p_worker then
         j.redeliveries := j.redeliveries + 1;
     end if;
+    if j.version = 0 then
+        j.version := p_version; -- whoever claimed it did not know its pipeline
+    end if;
     update jobs set state = 'running', epoch = j.epoch + 1, worker = p_worker, pool = p_pool,
-        redeliveries = j.redeliveries, replays = j.replays, replayed_at = j.replayed_at,
+        version = j.version, cancel_requested = j.cancel_requested, redeliveries = j.redeliveries, replays = j.replays, replayed_at = j.replayed_at,
         delay_until = null, ended_at = null, error_class = null, error_message = null,
         error_step = null, updated_at = now()
         where id = p_id;

@@ -74,12 +74,14 @@ begin
         end if;
     end if;
 
+    -- A call may be answered until its timeout, which begins after this; the answer takes a moment
+    -- to get here. Whoever took the job within that moment would pay again.
     if cardinality(p_call_job) > 0 then
         insert into calls (id, job_id, step, attempt, epoch, worker, tenant, pipeline, provider,
             alias, model, state, hold_pico, cost_pico, price_id, price_unknown, expires_at)
             select u.id, j.id, u.step, u.attempt, p_epoch[u.job], p_worker, j.tenant, j.pipeline,
                 u.provider, u.alias, u.model, 'open', u.hold_pico, 0, nullif(u.price_id, 0),
-                u.price_unknown, now() + make_interval(secs => u.timeout_ms * 0.001)
+                u.price_unknown, now() + make_interval(secs => u.timeout_ms * 0.001 + 10)
             from unnest(p_call_job, p_call_id, p_call_step, p_call_attempt, p_call_provider,
                 p_call_alias, p_call_model, p_call_hold_pico, p_call_price_id,
                 p_call_price_unknown, p_call_timeout_ms) u (job, id, step, attempt, provider,

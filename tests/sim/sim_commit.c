@@ -36,7 +36,7 @@ static void begin(
     call->life = worker->life;
     call->hold = row->hold_pico;
     call->began_ms = worker->sim->now_ms;
-    call->expires_ms = worker->sim->now_ms + row->timeout_ms;
+    call->expires_ms = worker->sim->now_ms + row->timeout_ms + 10000;
     call->next = worker->sim->calls;
     worker->sim->calls = call;
 }

@@ -127,10 +127,13 @@ static void test_expired_call_protects_nothing(void)
     PGconn *conn = open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, call => 10, timeout_ms => -1000)");
-    CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/500");
-    ROWS("select t.commit(2, 1, 2, call => 11)");
+    CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* its answer may be on its way here */
+    ROWS("select t.claim(1, 2)");
+    ROWS("select t.commit(1, 2, 1, call => 11, timeout_ms => -11000)");
+    CHECK_STR(ROWS("select t.claim(2, 2)"), "run/2/1/500");
+    ROWS("select t.commit(2, 2, 2, call => 12)");
     ROWS("select worker_stop(2)"); /* a clean end */
-    CHECK_STR(ROWS("select t.claim(1, 1)"), "run/3/2/1000");
+    CHECK_STR(ROWS("select t.claim(1, 2)"), "run/3/2/1000");
     PQfinish(conn);
 }
 
@@ -221,14 +224,54 @@ static void test_replay(void)
     CHECK_STR(ROWS("select t.claim(1, 1)"), "dead/-/-/300");
     CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "run/2/0/300");
     CHECK_STR(ROWS("select t.known(1, 1, replay => 1)"),
-        "{\"extract\": {\"state\": \"done\", \"output\": {\"text\": \"x\"}, \"attempts\": 1, "
-        "\"degraded\": false}}");
+        "{\"extract\": {\"class\": null, \"state\": \"done\", \"output\": {\"text\": \"x\"}, "
+        "\"message\": null, \"attempts\": 1, \"degraded\": false}}");
     ROWS("select t.commit(1, 1, 3, 'dead')");
     CHECK_STR(
         ROWS("select t.claim(1, 1, replay => 1)"), "dead/-/-/300"); /* the same message again */
     CHECK_STR(ROWS("select t.claim(1, 1, replay => 2)"), "run/4/0/300");
     CHECK_STR(ROWS("select t.commit(1, 1, 4, 'done', step => 'summarize')"), "ok");
     CHECK_STR(ROWS("select state, error_class, replays from job_overview"), "done|-|2");
+    PQfinish(conn);
+}
+
+static void test_replay_of_a_job_that_was_to_be_cancelled(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelling");
+    ROWS("select t.commit(1, 1, 1, 'dead')"); /* a step failed before anybody looked */
+    CHECK_STR(ROWS("select t.claim(1, 1)"), "dead/-/-/0");
+    CHECK_STR(ROWS("select t.claim(1, 1, replay => 1)"), "run/2/0/0"); /* the later wish counts */
+    CHECK_STR(ROWS("select t.commit(1, 1, 2, step => 'extract', call => 10)"), "ok");
+    PQfinish(conn);
+}
+
+/* A worker that died between a step's failure and the job's end leaves the reason behind. */
+static void test_a_failed_step_is_known(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, step => 'extract', state => 'failed')");
+    ROWS("update steps set error_class = 'invalid', error_message = 'no text'");
+    let_die(conn, 1);
+    CHECK_STR(ROWS("select k->'extract'->>'state', k->'extract'->>'class',"
+                   " k->'extract'->>'message' from t.known(2, 1) k"),
+        "failed|invalid|no text");
+    PQfinish(conn);
+}
+
+/* A job that was claimed when nobody knew its pipeline gets its version with the first who does. */
+static void test_version_is_learnt_once(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("update jobs set version = 0");
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(ROWS("select version from jobs"), "1");
+    ROWS("update jobs set version = 7");
+    ROWS("select t.claim(1, 1)");
+    CHECK_STR(ROWS("select version from jobs"), "7");
     PQfinish(conn);
 }
 
@@ -307,5 +350,7 @@ static void test_rejects(void)
 PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencing),
     TEST(test_busy_until_dead), TEST(test_expired_call_protects_nothing),
     TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
-    TEST(test_cancel), TEST(test_replay), TEST(test_end_leaves_no_call_open), TEST(test_waiting),
-    TEST(test_legal_moves), TEST(test_rejects))
+    TEST(test_cancel), TEST(test_replay), TEST(test_replay_of_a_job_that_was_to_be_cancelled),
+    TEST(test_a_failed_step_is_known), TEST(test_version_is_learnt_once),
+    TEST(test_end_leaves_no_call_open), TEST(test_waiting), TEST(test_legal_moves),
+    TEST(test_rejects))
