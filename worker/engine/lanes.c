@@ -1,4 +1,4 @@
-#include "worker/engine/job.h"
+#include "worker/engine/lanes.h"
 
 #include <assert.h>
 #include <stdlib.h>
