@@ -252,8 +252,8 @@ static void add_json(struct mover *m, const struct item *item, struct mr_list *l
                   runs < 0 ? json_null() : json_integer(runs)));
 }
 
-/* Returns how many failed. A job that was named and has no letter failed; one that was merely meant
- * by a filter had been dropped before. */
+/* Returns how many failed. A job that was to be replayed by name and has no letter failed; one that
+ * was merely meant by a filter is on its way already. */
 static size_t tell(struct mover *m, bool complete)
 {
     struct mr_cli *cli = m->cli;
@@ -269,7 +269,7 @@ static size_t tell(struct mover *m, bool complete)
             add_json(m, item, &list);
         if (item->outcome == OUT_WAITING && complete) {
             missing++;
-            if (cli->args.noperands)
+            if (cli->args.noperands && m->replay)
                 mr_cli_error(cli,
                     "%s has no letter in the queue " MR_QUEUE_DEAD
                     ": it was dropped, or replayed a moment ago",
@@ -284,10 +284,34 @@ static size_t tell(struct mover *m, bool complete)
         mr_list_end(&list);
     mr_cli_note(cli, "%zu %s, %zu failed, %zu without a letter in the queue", moved,
         m->replay ? "replayed" : "dropped", m->nitems - moved - missing, missing);
-    return m->nitems - moved - (cli->args.noperands ? 0 : missing);
+    return m->nitems - moved - (cli->args.noperands && m->replay ? 0 : missing);
 }
 
-static enum mr_exit carry_out(struct mover *m)
+/* Jobs whose letters are gone leave the list of the dead; those of which there was no letter too.
+ */
+static int forget(struct mover *m, PGconn *conn, bool complete)
+{
+    MR_CLEANUP(mr_buf_deinit) struct mr_buf ids = MR_BUF_INIT(MR_PG_ARRAY_MAX);
+    int r = mr_buf_putc(&ids, '{');
+    for (size_t i = 0; i < m->nitems && r == 0; i++) {
+        const struct item *item = &m->items[i];
+        if (item->outcome == OUT_MOVED || (item->outcome == OUT_WAITING && complete))
+            r = mr_buf_printf(
+                &ids, "%s%s", ids.len > 1 ? "," : "", PQgetvalue(m->jobs, item->row, MR_DC_JOB));
+    }
+    if (r == 0)
+        r = mr_buf_putc(&ids, '}');
+    if (r < 0) {
+        mr_cli_error(m->cli, "out of memory");
+        return r;
+    }
+    const char *const params[] = {ids.data};
+    MR_CLEANUP(mr_db_clearp)
+    PGresult *result = mr_db_query(m->cli, conn, "select drop_dead($1)", 1, params);
+    return result ? 0 : -EIO;
+}
+
+static enum mr_exit carry_out(struct mover *m, PGconn *conn)
 {
     m->nitems = m->open = (size_t)PQntuples(m->jobs);
     m->items = calloc(m->nitems, sizeof(*m->items));
@@ -304,9 +328,10 @@ static enum mr_exit carry_out(struct mover *m)
     int r = move_all(m);
     if (r < 0)
         mr_cli_error(m->cli, "%s", m->err.msg);
+    bool forgotten = m->replay || forget(m, conn, r == 0) == 0;
     size_t failed = tell(m, r == 0);
     free(m->items);
-    return r < 0 ? MR_EXIT_UNREACHABLE : failed ? MR_EXIT_FAILED : MR_EXIT_OK;
+    return r < 0 || !forgotten ? MR_EXIT_UNREACHABLE : failed ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
 static bool chosen(const struct mr_args *args)
@@ -349,7 +374,7 @@ static enum mr_exit run(struct mr_cli *cli, bool replay)
     } else if (!agreed(&mover)) {
         code = MR_EXIT_FAILED;
     } else {
-        code = carry_out(&mover);
+        code = carry_out(&mover, conn);
     }
     return missing && code == MR_EXIT_OK ? MR_EXIT_FAILED : code;
 }
@@ -393,8 +418,9 @@ const struct mr_command mr_cmd_dlq_drop = {
     .name = "dlq drop",
     .operands = "[JOB...]",
     .summary = "delete dead letters for good",
-    .details = "Deletes the messages of dead jobs, so that they cannot be replayed any more. Their "
-               "rows, results and costs stay in the database.",
+    .details = "Deletes the messages of dead jobs, so that they cannot be replayed any more, and "
+               "takes the jobs off the list of dead letters. Their rows, results and costs stay "
+               "in the database.",
     .examples = "  millrace dlq drop 0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000 --yes\n"
                 "  millrace dlq drop --tenant acme --class invalid\n",
     .options = options,

@@ -40,6 +40,7 @@ create table jobs (
     claimed_at timestamptz,
     replayed_at timestamptz,
     ended_at timestamptz,
+    dropped_at timestamptz, -- dead, and nobody wants it back
     updated_at timestamptz not null default now(),
     -- Only the tombstone of a job that was cancelled before any worker saw it knows no tenant.
     check (state = 'queued' or (tenant is not null and pipeline is not null)),
@@ -156,7 +157,8 @@ create table rejects (
     times int not null default 1,
     worker bigint,
     first_at timestamptz not null default now(),
-    last_at timestamptz not null default now()
+    last_at timestamptz not null default now(),
+    dropped_at timestamptz
 );
 
 -- Which moves are legal, whoever makes them. The conditions stand in the triggers' WHEN clauses, so
@@ -174,6 +176,8 @@ create trigger jobs_moves after update on jobs for each row when (not (
     or old.state = 'running' and new.state in ('waiting', 'done', 'dead', 'cancelled')
     or old.state = 'waiting' and new.state in ('running', 'dead', 'cancelled')
     or old.state = 'dead' and new.state = 'running' and new.replays > old.replays
+    or old.state = 'dead' and new.state = 'dead' and old.dropped_at is null
+        and new.dropped_at is not null
 )) execute function refuse_move();
 
 create trigger calls_moves after update on calls for each row when (not (

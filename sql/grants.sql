@@ -1,4 +1,4 @@
--- Workers write through functions only; producers may cancel; all three may read the views.
+-- Workers write through functions only; producers may cancel and drop; all three may read the views.
 revoke all on schema millrace from public;
 revoke all on all tables in schema millrace from public;
 revoke all on all routines in schema millrace from public;
@@ -14,6 +14,7 @@ grant select on job_overview, job_steps, results, cost_by_tenant_day, cost_by_mo
 grant execute on function usd(numeric)
     to millrace_worker, millrace_producer, millrace_reader;
 grant execute on function cancel(uuid) to millrace_producer;
+grant execute on function drop_dead(uuid[]) to millrace_producer;
 grant execute on function worker_start(text, text, int, text, text) to millrace_worker;
 grant execute on function worker_resume(bigint) to millrace_worker;
 grant execute on function worker_heartbeat(bigint) to millrace_worker;

@@ -171,7 +171,7 @@ begin
     end if;
     update jobs set state = 'running', epoch = j.epoch + 1, worker = p_worker, pool = p_pool,
         version = j.version, cancel_requested = j.cancel_requested, redeliveries = j.redeliveries, replays = j.replays, replayed_at = j.replayed_at,
-        delay_until = null, ended_at = null, error_class = null, error_message = null,
+        delay_until = null, ended_at = null, dropped_at = null, error_class = null, error_message = null,
         error_step = null, updated_at = now()
         where id = p_id;
     verdict := 'run';

@@ -9,6 +9,6 @@ language sql volatile security definer set search_path = millrace, pg_temp as $$
     from unnest(p_id, p_tenant, p_pipeline, p_class, p_message, p_bytes, p_head)
         u (id, tenant, pipeline, class, message, bytes, head)
     order by u.id
-    on conflict (id) do update set times = r.times + excluded.times, last_at = now(),
+    on conflict (id) do update set times = r.times + excluded.times, last_at = now(), dropped_at = null,
         worker = excluded.worker, class = excluded.class, message = excluded.message;
 $$;

@@ -100,8 +100,10 @@ select o.job_id, o.tenant, o.pipeline, o.error_step as step, o.error_class, o.er
     o.attempts, o.cost_usd + o.ambiguous_usd as spent_usd, o.steps_done, o.worker,
     o.ended_at as died_at, o.replays
 from job_overview o
-where o.state = 'dead'
+join jobs j on j.id = o.job_id
+where o.state = 'dead' and j.dropped_at is null
 union all
 select r.id, r.tenant, r.pipeline, null, r.class, r.message, 0, usd(0), 0, w.name, r.last_at, 0
 from rejects r
-left join workers w on w.id = r.worker;
+left join workers w on w.id = r.worker
+where r.dropped_at is null;

@@ -212,6 +212,8 @@ class DeadTest(millrace.StackCase):
         self.assertIn("nosuch", self.stack.ok("dlq", "show", job))
         self.stack.ok("dlq", "drop", job, "--yes")
         self.assertEqual(self.stack.ready("millrace.dead"), 0)
+        self.assertNotIn(job, [entry["job"] for entry in self.stack.json("dlq", "list")])
+        self.assertEqual(self.stack.states([job]), {"dead": 1})  # its row stays
 
 
 if __name__ == "__main__":
