@@ -28,11 +28,11 @@ struct mr_caller {
     struct mr_engine *engine;
     struct shard shards[SHARDS_MAX];
     unsigned nshards;
-    uv_timer_t turn;       /* reports `ended` on the next turn of the loop */
-    struct mr_call *first; /* in flight, oldest first */
-    struct mr_call *last;
-    struct mr_call *ended; /* ended within an ops function, or aborted */
-    struct mr_call **ended_end;
+    uv_timer_t turn;           /* reports `ended` on the next turn of the loop */
+    struct mr_transfer *first; /* in flight, oldest first */
+    struct mr_transfer *last;
+    struct mr_transfer *ended; /* ended within an ops function, or aborted */
+    struct mr_transfer **ended_end;
     size_t computing; /* local answers on threads */
     CURL *idle[IDLE_EASY_MAX];
     size_t nidle;
@@ -42,75 +42,75 @@ struct mr_caller {
     void *closed_ctx;
 };
 
-static void link_call(struct mr_caller *caller, struct mr_call *call)
+static void link_transfer(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    call->prev = caller->last;
+    transfer->prev = caller->last;
     if (caller->last)
-        caller->last->next = call;
+        caller->last->next = transfer;
     else
-        caller->first = call;
-    caller->last = call;
+        caller->first = transfer;
+    caller->last = transfer;
 }
 
-static void unlink_call(struct mr_caller *caller, struct mr_call *call)
+static void unlink_transfer(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    *(call->prev ? &call->prev->next : &caller->first) = call->next;
-    *(call->next ? &call->next->prev : &caller->last) = call->prev;
-    call->next = call->prev = NULL;
+    *(transfer->prev ? &transfer->prev->next : &caller->first) = transfer->next;
+    *(transfer->next ? &transfer->next->prev : &caller->last) = transfer->prev;
+    transfer->next = transfer->prev = NULL;
 }
 
 /* Takes back the easy handle and wipes what held the key. */
-static void release_easy(struct mr_caller *caller, struct mr_call *call)
+static void release_easy(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    if (!call->easy)
+    if (!transfer->easy)
         return;
-    mr_call_wipe(call);
-    if (caller->nidle < IDLE_EASY_MAX && !call->tainted && !caller->closing)
-        caller->idle[caller->nidle++] = call->easy;
+    mr_transfer_wipe(transfer);
+    if (caller->nidle < IDLE_EASY_MAX && !transfer->tainted && !caller->closing)
+        caller->idle[caller->nidle++] = transfer->easy;
     else
-        curl_easy_cleanup(call->easy);
-    call->easy = NULL;
+        curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
 }
 
-static void free_call(struct mr_caller *caller, struct mr_call *call)
+static void free_transfer(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    release_easy(caller, call);
-    mr_buf_deinit(&call->reply.body);
-    json_decref(call->reply.local);
-    free(call);
+    release_easy(caller, transfer);
+    mr_buf_deinit(&transfer->reply.body);
+    json_decref(transfer->reply.local);
+    free(transfer);
 }
 
 /* Hands the reply's contents to the engine. */
-static void report(struct mr_caller *caller, struct mr_call *call)
+static void report(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    struct mr_reply reply = call->reply;
-    void *token = call->token;
-    call->reply.body = MR_BUF_INIT(0);
-    call->reply.local = NULL;
-    free_call(caller, call);
+    struct mr_reply reply = transfer->reply;
+    void *token = transfer->token;
+    transfer->reply.body = MR_BUF_INIT(0);
+    transfer->reply.local = NULL;
+    free_transfer(caller, transfer);
     mr_engine_replied(caller->engine, token, &reply);
 }
 
 static void on_turn(uv_timer_t *timer)
 {
     struct mr_caller *caller = timer->data;
-    struct mr_call *call = caller->ended;
+    struct mr_transfer *transfer = caller->ended;
     caller->ended = NULL;
     caller->ended_end = &caller->ended;
-    while (call) {
-        struct mr_call *next = call->next;
-        call->next = NULL;
-        report(caller, call);
-        call = next;
+    while (transfer) {
+        struct mr_transfer *next = transfer->next;
+        transfer->next = NULL;
+        report(caller, transfer);
+        transfer = next;
     }
 }
 
 /* Reports an unlinked call, but not before the ops function that ended it has returned. */
-static void report_later(struct mr_caller *caller, struct mr_call *call)
+static void report_later(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    call->next = NULL;
-    *caller->ended_end = call;
-    caller->ended_end = &call->next;
+    transfer->next = NULL;
+    *caller->ended_end = transfer;
+    caller->ended_end = &transfer->next;
     uv_timer_start(&caller->turn, on_turn, 0, 0);
 }
 
@@ -119,21 +119,21 @@ static void on_transfer_done(void *ctx, CURL *easy, CURLcode code)
     struct mr_caller *caller = ctx;
     char *private = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-    struct mr_call *call = (struct mr_call *)(void *)private;
-    caller->shards[call->shard].calls--;
-    unlink_call(caller, call);
-    mr_call_finish(call, code);
-    report(caller, call);
+    struct mr_transfer *transfer = (struct mr_transfer *)(void *)private;
+    caller->shards[transfer->shard].calls--;
+    unlink_transfer(caller, transfer);
+    mr_transfer_finish(transfer, code);
+    report(caller, transfer);
 }
 
 /* ---- local answers ---- */
 
 static void compute(uv_work_t *work)
 {
-    struct mr_call *call = work->data;
-    call->local_rc =
-        call->caller->local(call->request->chat, &call->reply.local, &call->reply.local_err);
-    call->computed_ns = uv_hrtime();
+    struct mr_transfer *transfer = work->data;
+    transfer->local_rc = transfer->caller->local(
+        transfer->request->chat, &transfer->reply.local, &transfer->reply.local_err);
+    transfer->computed_ns = uv_hrtime();
 }
 
 static void maybe_closed(struct mr_caller *caller)
@@ -144,31 +144,33 @@ static void maybe_closed(struct mr_caller *caller)
 
 static void on_computed(uv_work_t *work, int status)
 {
-    struct mr_call *call = work->data;
-    struct mr_caller *caller = call->caller;
+    struct mr_transfer *transfer = work->data;
+    struct mr_caller *caller = transfer->caller;
     caller->computing--;
-    unlink_call(caller, call);
+    unlink_transfer(caller, transfer);
     if (caller->closing) {
-        free_call(caller, call);
+        free_transfer(caller, transfer);
         maybe_closed(caller);
         return;
     }
     if (status == UV_ECANCELED) {
-        call->reply.transport = MR_TRANSPORT_NOT_SENT;
-        snprintf(call->reply.detail, sizeof(call->reply.detail), "given up before it was started");
+        transfer->reply.transport = MR_TRANSPORT_NOT_SENT;
+        snprintf(transfer->reply.detail, sizeof(transfer->reply.detail),
+            "given up before it was started");
     } else {
-        call->reply.transport = MR_TRANSPORT_LOCAL;
-        call->reply.latency_ms = (int64_t)((call->computed_ns - call->started_ns) / 1000000);
-        if (call->local_rc == 0)
-            call->reply.local_err.class = MR_CLASS_NONE;
+        transfer->reply.transport = MR_TRANSPORT_LOCAL;
+        transfer->reply.latency_ms =
+            (int64_t)((transfer->computed_ns - transfer->started_ns) / 1000000);
+        if (transfer->local_rc == 0)
+            transfer->reply.local_err.class = MR_CLASS_NONE;
     }
-    report(caller, call);
+    report(caller, transfer);
 }
 
-static int start_local(struct mr_caller *caller, struct mr_call *call)
+static int start_local(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    call->work.data = call;
-    int rc = uv_queue_work(caller->loop, &call->work, compute, on_computed);
+    transfer->work.data = transfer;
+    int rc = uv_queue_work(caller->loop, &transfer->work, compute, on_computed);
     if (rc == 0)
         caller->computing++;
     return rc;
@@ -195,20 +197,20 @@ static int pick_shard(struct mr_caller *caller)
     return caller->nshards > 0 ? (int)best : -ENOMEM;
 }
 
-static int start_http(struct mr_caller *caller, struct mr_call *call)
+static int start_http(struct mr_caller *caller, struct mr_transfer *transfer)
 {
     if (caller->nidle > 0)
-        call->easy = caller->idle[--caller->nidle];
+        transfer->easy = caller->idle[--caller->nidle];
     else
-        call->easy = mr_call_easy_new();
-    if (!call->easy)
+        transfer->easy = mr_transfer_easy_new();
+    if (!transfer->easy)
         return -ENOMEM;
     int shard = pick_shard(caller);
-    int rc = shard < 0 ? shard : mr_call_prepare(call);
+    int rc = shard < 0 ? shard : mr_transfer_prepare(transfer);
     if (rc == 0)
-        rc = mr_multi_add(caller->shards[shard].multi, call->easy);
+        rc = mr_multi_add(caller->shards[shard].multi, transfer->easy);
     if (rc == 0) {
-        call->shard = (unsigned)shard;
+        transfer->shard = (unsigned)shard;
         caller->shards[shard].calls++;
     }
     return rc;
@@ -218,51 +220,51 @@ static void op_start(void *ctx, void *token, const struct mr_request *request)
 {
     struct mr_caller *caller = ctx;
     assert(caller->engine && !caller->closing);
-    struct mr_call *call = calloc(1, sizeof(*call));
-    if (!call)
+    struct mr_transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
         abort(); /* a call that could not even be reported would hang its job for ever */
-    call->caller = caller;
-    call->clock = &caller->clock;
-    call->token = token;
-    call->request = request;
-    call->reply.retry_after_ms = -1;
-    call->reply.should_retry = -1;
-    call->reply.body = MR_BUF_INIT(MR_REPLY_MAX);
-    call->started_ns = uv_hrtime();
-    int rc = request->url ? start_http(caller, call) : start_local(caller, call);
+    transfer->caller = caller;
+    transfer->clock = &caller->clock;
+    transfer->token = token;
+    transfer->request = request;
+    transfer->reply.retry_after_ms = -1;
+    transfer->reply.should_retry = -1;
+    transfer->reply.body = MR_BUF_INIT(MR_REPLY_MAX);
+    transfer->started_ns = uv_hrtime();
+    int rc = request->url ? start_http(caller, transfer) : start_local(caller, transfer);
     if (rc == 0) {
-        link_call(caller, call);
+        link_transfer(caller, transfer);
         return;
     }
-    call->reply.transport = MR_TRANSPORT_NOT_SENT;
-    if (!call->reply.detail[0])
-        snprintf(call->reply.detail, sizeof(call->reply.detail), "cannot start the call: %s",
-            strerror(-rc));
-    report_later(caller, call);
+    transfer->reply.transport = MR_TRANSPORT_NOT_SENT;
+    if (!transfer->reply.detail[0])
+        snprintf(transfer->reply.detail, sizeof(transfer->reply.detail),
+            "cannot start the call: %s", strerror(-rc));
+    report_later(caller, transfer);
 }
 
-static void take_out(struct mr_caller *caller, struct mr_call *call)
+static void take_out(struct mr_caller *caller, struct mr_transfer *transfer)
 {
-    mr_multi_remove(caller->shards[call->shard].multi, call->easy);
-    caller->shards[call->shard].calls--;
-    unlink_call(caller, call);
+    mr_multi_remove(caller->shards[transfer->shard].multi, transfer->easy);
+    caller->shards[transfer->shard].calls--;
+    unlink_transfer(caller, transfer);
 }
 
 static void op_abort(void *ctx, void *token)
 {
     struct mr_caller *caller = ctx;
-    struct mr_call *call = caller->first;
-    while (call && call->token != token)
-        call = call->next;
-    if (!call)
+    struct mr_transfer *transfer = caller->first;
+    while (transfer && transfer->token != token)
+        transfer = transfer->next;
+    if (!transfer)
         return; /* it has ended and its report is on the way */
-    if (!call->easy) {
-        uv_cancel((uv_req_t *)&call->work); /* too late if it runs: then its answer comes */
+    if (!transfer->easy) {
+        uv_cancel((uv_req_t *)&transfer->work); /* too late if it runs: then its answer comes */
         return;
     }
-    take_out(caller, call);
-    mr_call_give_up(call);
-    report_later(caller, call);
+    take_out(caller, transfer);
+    mr_transfer_give_up(transfer);
+    report_later(caller, transfer);
 }
 
 struct mr_caller_ops mr_caller_ops(struct mr_caller *caller)
@@ -318,19 +320,19 @@ void mr_caller_close(struct mr_caller *caller, void (*closed)(void *ctx), void *
     caller->closing = true;
     caller->closed = closed;
     caller->closed_ctx = ctx;
-    for (struct mr_call *call = caller->first, *next; call; call = next) {
-        next = call->next;
-        if (!call->easy) {
-            uv_cancel((uv_req_t *)&call->work);
+    for (struct mr_transfer *transfer = caller->first, *next; transfer; transfer = next) {
+        next = transfer->next;
+        if (!transfer->easy) {
+            uv_cancel((uv_req_t *)&transfer->work);
             continue;
         }
-        take_out(caller, call);
-        free_call(caller, call);
+        take_out(caller, transfer);
+        free_transfer(caller, transfer);
     }
     while (caller->ended) {
-        struct mr_call *call = caller->ended;
-        caller->ended = call->next;
-        free_call(caller, call);
+        struct mr_transfer *transfer = caller->ended;
+        caller->ended = transfer->next;
+        free_transfer(caller, transfer);
     }
     while (caller->nidle > 0)
         curl_easy_cleanup(caller->idle[--caller->nidle]);

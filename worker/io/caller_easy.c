@@ -13,10 +13,10 @@
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
 {
-    struct mr_call *call = ctx;
-    if (mr_buf_put(&call->reply.body, bytes, size * n) == 0)
+    struct mr_transfer *transfer = ctx;
+    if (mr_buf_put(&transfer->reply.body, bytes, size * n) == 0)
         return size * n;
-    call->too_large = true;
+    transfer->too_large = true;
     return CURL_WRITEFUNC_ERROR;
 }
 
@@ -49,13 +49,13 @@ static void reset_headers(struct mr_reply *reply)
 
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 {
-    struct mr_call *call = ctx;
-    struct mr_reply *reply = &call->reply;
+    struct mr_transfer *transfer = ctx;
+    struct mr_reply *reply = &transfer->reply;
     n *= size;
     char value[130];
     if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
         reset_headers(reply); /* what came before belonged to a 1xx */
-        call->retry_after_ms_seen = false;
+        transfer->retry_after_ms_seen = false;
     } else if (take_header(line, n, "content-type", value, sizeof(reply->content_type))) {
         memcpy(reply->content_type, value, sizeof(reply->content_type));
     } else if (take_header(line, n, "x-request-id", value, sizeof(reply->request_id)) ||
@@ -65,11 +65,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
         int64_t ms = mr_retry_after_parse(value, 1, 0);
         if (ms >= 0) {
             reply->retry_after_ms = ms;
-            call->retry_after_ms_seen = true;
+            transfer->retry_after_ms_seen = true;
         }
     } else if (take_header(line, n, "retry-after", value, sizeof(value))) {
-        if (!call->retry_after_ms_seen)
-            reply->retry_after_ms = mr_retry_after_parse(value, 1000, mr_wall_ms(call->clock));
+        if (!transfer->retry_after_ms_seen)
+            reply->retry_after_ms = mr_retry_after_parse(value, 1000, mr_wall_ms(transfer->clock));
     } else if (take_header(line, n, "x-should-retry", value, sizeof(value))) {
         if (strcasecmp(value, "true") == 0)
             reply->should_retry = 1;
@@ -84,20 +84,20 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 static int on_request(void *ctx, char *primary, char *local, int primary_port, int local_port)
 {
     (void)primary, (void)local, (void)primary_port, (void)local_port;
-    struct mr_call *call = ctx;
+    struct mr_transfer *transfer = ctx;
     long sent = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
-    if (call->reached && sent > 0) {
-        call->doubled = true;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (transfer->reached && sent > 0) {
+        transfer->doubled = true;
         return CURL_PREREQFUNC_ABORT;
     }
-    call->reached = true;
+    transfer->reached = true;
     return CURL_PREREQFUNC_OK;
 }
 
 /* ---- setting up ---- */
 
-CURL *mr_call_easy_new(void)
+CURL *mr_transfer_easy_new(void)
 {
     CURL *easy = curl_easy_init();
     if (!easy)
@@ -130,24 +130,24 @@ CURL *mr_call_easy_new(void)
     return easy;
 }
 
-static int add_header(struct mr_call *call, const char *line)
+static int add_header(struct mr_transfer *transfer, const char *line)
 {
     for (const char *p = line; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            snprintf(call->reply.detail, sizeof(call->reply.detail),
+            snprintf(transfer->reply.detail, sizeof(transfer->reply.detail),
                 "a request header holds a control character");
             return -EINVAL;
         }
-    struct curl_slist *grown = curl_slist_append(call->headers, line);
+    struct curl_slist *grown = curl_slist_append(transfer->headers, line);
     if (!grown)
         return -ENOMEM;
-    call->headers = grown;
+    transfer->headers = grown;
     return 0;
 }
 
-static int add_key(struct mr_call *call)
+static int add_key(struct mr_transfer *transfer)
 {
-    const struct mr_request *request = call->request;
+    const struct mr_request *request = transfer->request;
     if (request->auth == MR_AUTH_NONE || !request->provider->key)
         return 0;
     struct mr_buf line MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(128 << 10);
@@ -156,45 +156,45 @@ static int add_key(struct mr_call *call)
     if (rc == 0)
         rc = mr_buf_puts(&line, mr_secret_reveal(request->provider->key));
     if (rc == 0)
-        rc = add_header(call, line.data);
+        rc = add_header(transfer, line.data);
     if (line.data)
         explicit_bzero(line.data, line.cap);
     return rc;
 }
 
-static int add_headers(struct mr_call *call)
+static int add_headers(struct mr_transfer *transfer)
 {
-    int rc = add_header(call, "Content-Type: application/json");
+    int rc = add_header(transfer, "Content-Type: application/json");
     if (rc == 0)
-        rc = add_header(call, "Accept: application/json");
+        rc = add_header(transfer, "Accept: application/json");
     if (rc == 0)
-        rc = add_header(call, "Expect:"); /* no 100-continue round trip for large bodies */
-    for (size_t i = 0; rc == 0 && i < 8 && call->request->headers[i]; i++)
-        rc = add_header(call, call->request->headers[i]);
-    return rc == 0 ? add_key(call) : rc;
+        rc = add_header(transfer, "Expect:"); /* no 100-continue round trip for large bodies */
+    for (size_t i = 0; rc == 0 && i < 8 && transfer->request->headers[i]; i++)
+        rc = add_header(transfer, transfer->request->headers[i]);
+    return rc == 0 ? add_key(transfer) : rc;
 }
 
-int mr_call_prepare(struct mr_call *call)
+int mr_transfer_prepare(struct mr_transfer *transfer)
 {
-    const struct mr_request *request = call->request;
+    const struct mr_request *request = transfer->request;
     const struct mr_provider *provider = request->provider;
-    CURL *easy = call->easy;
-    int bad = add_headers(call);
+    CURL *easy = transfer->easy;
+    int bad = add_headers(transfer);
     if (bad)
         return bad;
     CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data ? request->body.data : "");
-    rc |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
+    rc |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     rc |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     rc |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)provider->connect_timeout_ms);
-    rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_words);
-    rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    rc |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    rc |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    rc |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
+    rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    rc |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    rc |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    rc |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     if (provider->ca_file) {
-        call->tainted = true; /* the system's CAs cannot be put back */
+        transfer->tainted = true; /* the system's CAs cannot be put back */
         rc |= curl_easy_setopt(easy, CURLOPT_CAINFO, provider->ca_file);
         rc |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     }
@@ -203,56 +203,57 @@ int mr_call_prepare(struct mr_call *call)
 
 /* ---- reading the end ---- */
 
-static bool body_sent(struct mr_call *call)
+static bool body_sent(struct mr_transfer *transfer)
 {
     curl_off_t uploaded = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
-    return call->doubled || (call->reached && uploaded > 0); /* else of the handle's last call */
+    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    return transfer->doubled ||
+           (transfer->reached && uploaded > 0); /* else of the handle's last call */
 }
 
-static void describe(struct mr_call *call, CURLcode code)
+static void describe(struct mr_transfer *transfer, CURLcode code)
 {
-    const char *words = call->curl_words[0] ? call->curl_words : curl_easy_strerror(code);
-    if (call->doubled)
+    const char *words = transfer->curl_words[0] ? transfer->curl_words : curl_easy_strerror(code);
+    if (transfer->doubled)
         words = "the provider closed the connection without an answer";
-    else if (call->too_large)
+    else if (transfer->too_large)
         words = "the answer is larger than 16 MiB";
-    snprintf(call->reply.detail, sizeof(call->reply.detail), "%s", words);
+    snprintf(transfer->reply.detail, sizeof(transfer->reply.detail), "%s", words);
 }
 
-void mr_call_finish(struct mr_call *call, CURLcode code)
+void mr_transfer_finish(struct mr_transfer *transfer, CURLcode code)
 {
-    struct mr_reply *reply = &call->reply;
+    struct mr_reply *reply = &transfer->reply;
     long status = 0;
     curl_off_t total_us = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &total_us);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total_us);
     reply->status = (int)status;
     reply->latency_ms = total_us / 1000;
     if (code == CURLE_OK && status >= 200) {
         reply->transport = MR_TRANSPORT_OK;
         return;
     }
-    describe(call, code);
-    reply->transport = body_sent(call) ? MR_TRANSPORT_AMBIGUOUS : MR_TRANSPORT_NOT_SENT;
+    describe(transfer, code);
+    reply->transport = body_sent(transfer) ? MR_TRANSPORT_AMBIGUOUS : MR_TRANSPORT_NOT_SENT;
 }
 
-void mr_call_give_up(struct mr_call *call)
+void mr_transfer_give_up(struct mr_transfer *transfer)
 {
-    bool sent = body_sent(call);
-    call->reply.transport = sent ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_NOT_SENT;
-    call->reply.latency_ms = (int64_t)((uv_hrtime() - call->started_ns) / 1000000);
-    snprintf(call->reply.detail, sizeof(call->reply.detail), "given up %s",
+    bool sent = body_sent(transfer);
+    transfer->reply.transport = sent ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_NOT_SENT;
+    transfer->reply.latency_ms = (int64_t)((uv_hrtime() - transfer->started_ns) / 1000000);
+    snprintf(transfer->reply.detail, sizeof(transfer->reply.detail), "given up %s",
         sent ? "while waiting for the answer" : "before it was sent");
 }
 
-void mr_call_wipe(struct mr_call *call)
+void mr_transfer_wipe(struct mr_transfer *transfer)
 {
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
-    for (struct curl_slist *item = call->headers; item; item = item->next)
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+    for (struct curl_slist *item = transfer->headers; item; item = item->next)
         explicit_bzero(item->data, strlen(item->data));
-    curl_slist_free_all(call->headers);
-    call->headers = NULL;
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
 }

@@ -5,9 +5,9 @@
 
 #include <curl/curl.h>
 
-struct mr_call {
+struct mr_transfer {
     struct mr_caller *caller;
-    struct mr_call *next, *prev;
+    struct mr_transfer *next, *prev;
     void *token;
     const struct mr_request *request; /* borrowed until the report */
     struct mr_reply reply;
@@ -16,7 +16,7 @@ struct mr_call {
     /* HTTP */
     CURL *easy;
     unsigned shard;             /* the multi handle it is in */
-    struct curl_slist *headers; /* holds the key: wiped by mr_call_wipe */
+    struct curl_slist *headers; /* holds the key: wiped by mr_transfer_wipe */
     char curl_words[CURL_ERROR_SIZE];
     bool reached;   /* a connection was ready and the request was begun */
     bool too_large; /* the answer exceeded MR_REPLY_MAX */
@@ -30,17 +30,17 @@ struct mr_call {
 };
 
 /* A handle with everything set that is the same for all calls. NULL: no memory. */
-CURL *mr_call_easy_new(void);
+CURL *mr_transfer_easy_new(void);
 
 /* Sets what is this call's own: url, body, headers with the key, timeouts, CA. 0 or negative;
  * reply.detail may say why. */
-int mr_call_prepare(struct mr_call *call) MR_CHECK;
+int mr_transfer_prepare(struct mr_transfer *transfer) MR_CHECK;
 
-/* Fills call->reply from the ended transfer. */
-void mr_call_finish(struct mr_call *call, CURLcode code);
+/* Fills transfer->reply from the ended transfer. */
+void mr_transfer_finish(struct mr_transfer *transfer, CURLcode code);
 
-/* Fills call->reply of a transfer that was taken out unfinished. */
-void mr_call_give_up(struct mr_call *call);
+/* Fills transfer->reply of a transfer that was taken out unfinished. */
+void mr_transfer_give_up(struct mr_transfer *transfer);
 
 /* Detaches the handle from the call and wipes the headers. */
-void mr_call_wipe(struct mr_call *call);
+void mr_transfer_wipe(struct mr_transfer *transfer);
