@@ -136,19 +136,3 @@ struct mr_step *mr_job_step_of(struct mr_job *job, const struct mr_call *call)
 {
     return &job->steps[call->step];
 }
-
-struct mr_delivery *mr_delivery_free(struct mr_delivery *delivery)
-{
-    if (delivery)
-        free(delivery->body);
-    free(delivery);
-    return NULL;
-}
-
-struct mr_publish *mr_publish_free(struct mr_publish *publish)
-{
-    if (publish)
-        free(publish->body_owned);
-    free(publish);
-    return NULL;
-}

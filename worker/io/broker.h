@@ -31,7 +31,7 @@ bool mr_broker_paused(const struct mr_broker *broker);
 /* Whether jobs can arrive at this moment. */
 bool mr_broker_connected(const struct mr_broker *broker);
 
-/* Sends what waits (two seconds at most), closes both connections, then calls done. The engine is
- * told of lost sessions and publishes until then, and never after. */
+/* Sends what waits (two seconds at most), closes both connections, then calls done; started or not.
+ * The engine is told of lost sessions and publishes until then, and never after. */
 void mr_broker_close(struct mr_broker *broker, void (*done)(void *ctx), void *ctx);
 struct mr_broker *mr_broker_free(struct mr_broker *broker); /* closed, or never started */

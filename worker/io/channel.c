@@ -89,20 +89,12 @@ static void on_close(struct mr_channel *channel, const amqp_frame_t *frame, int6
     struct mr_err why;
     int rc = mr_amqp_closed(channel->conn, frame, channel->queue, &why);
     mr_log(channel->log, MR_ERROR, "broker.channel_closed", MR_STR("queue", channel->queue),
-        MR_STR("error", why.msg), MR_STR("mend", rc == -ENOENT ? "run `millrace init`" : NULL));
+        MR_STR("why", why.msg), MR_STR("hint", rc == -ENOENT ? "run `millrace init`" : NULL));
     mr_channel_shut(channel);
     retry_later(channel, now_ms);
 }
 
 /* ---- putting messages together ---- */
-
-static struct mr_delivery *free_delivery(struct mr_delivery *delivery)
-{
-    if (delivery)
-        free(delivery->body);
-    free(delivery);
-    return NULL;
-}
 
 static int out_of_order(struct mr_err *err)
 {
@@ -139,12 +131,12 @@ static int finish(struct mr_channel *channel, struct mr_err *err)
     channel->partial = NULL;
     if (refused) {
         amqp_basic_reject_t reject = {.delivery_tag = delivery->tag};
-        free_delivery(delivery);
+        mr_delivery_free(delivery);
         return send_method(channel, AMQP_BASIC_REJECT_METHOD, &reject, err);
     }
     delivery->body[delivery->len] = '\0';
     if (mr_acks_add(&channel->acks, delivery->tag) < 0) {
-        free_delivery(delivery);
+        mr_delivery_free(delivery);
         return no_memory(err);
     }
     channel->cb->delivered(channel->cb->ctx, delivery);
@@ -259,7 +251,7 @@ void mr_channel_shut(struct mr_channel *channel)
     channel->session = 0;
     channel->retry_ms = 0;
     channel->part = MR_PART_NONE;
-    channel->partial = free_delivery(channel->partial);
+    channel->partial = mr_delivery_free(channel->partial);
     mr_acks_clear(&channel->acks);
     if (session != 0)
         channel->cb->lost(channel->cb->ctx, session);
@@ -267,7 +259,7 @@ void mr_channel_shut(struct mr_channel *channel)
 
 void mr_channel_deinit(struct mr_channel *channel)
 {
-    free_delivery(channel->partial);
+    mr_delivery_free(channel->partial);
     channel->partial = NULL;
     mr_acks_deinit(&channel->acks);
 }

@@ -111,7 +111,7 @@ static amqp_connection_state_t detach(struct mr_consumer *consumer)
 
 static void lost(struct mr_consumer *consumer, const struct mr_err *why)
 {
-    mr_log(consumer->log, MR_WARN, "broker.consumer_lost", MR_STR("error", why->msg));
+    mr_log(consumer->log, MR_WARN, "broker.consumer_lost", MR_STR("why", why->msg));
     consumer->state = IDLE;
     if (now_ms(consumer) - consumer->up_ms > RETRY_MAX_MS)
         consumer->failures = 0;
@@ -174,7 +174,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct mr_consumer *consumer = timer->data;
     struct mr_err err;
-    if (consumer->state == UP && (pump(consumer, &err) < 0 || tick_channels(consumer, &err) < 0))
+    if (consumer->state == UP && pump(consumer, &err) < 0)
         lost(consumer, &err);
 }
 
@@ -202,7 +202,8 @@ static int flush(struct mr_consumer *consumer, struct mr_err *err)
     return rc;
 }
 
-/* Once a turn, before the loop sleeps. */
+/* Once a turn, before the loop sleeps. A lane is cancelled before its messages are given back: else
+ * the broker would hand them out to us again at once, over and over. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct mr_consumer *consumer = prepare->data;
@@ -212,7 +213,7 @@ static void on_prepare(uv_prepare_t *prepare)
         return;
     if (ioctl(amqp_get_sockfd(consumer->conn), SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX)
         return; /* until the timer wakes the loop */
-    if (flush(consumer, &err) < 0)
+    if (tick_channels(consumer, &err) < 0 || flush(consumer, &err) < 0)
         lost(consumer, &err);
 }
 
@@ -261,8 +262,7 @@ static int attach(struct mr_consumer *consumer, struct mr_err *err)
     rc = uv_poll_start(&link->poll, UV_READABLE | UV_DISCONNECT, on_poll);
     if (rc < 0)
         return mr_err_set(err, rc, MR_CLASS_INTERNAL, "watching the socket: %s", uv_strerror(rc));
-    rc = tick_channels(consumer, err);
-    return rc < 0 ? rc : pump(consumer, err);
+    return pump(consumer, err);
 }
 
 static void connect_on_thread(uv_work_t *work)
@@ -290,7 +290,7 @@ static void on_connected(uv_work_t *work, int status)
         return;
     }
     consumer->conn = mr_amqp_close(consumer->conn, false);
-    mr_log(consumer->log, MR_WARN, "broker.unreachable", MR_STR("error", consumer->connect_err.msg),
+    mr_log(consumer->log, MR_WARN, "broker.unreachable", MR_STR("why", consumer->connect_err.msg),
         MR_INT("failures", consumer->failures));
     connect_later(consumer);
 }
@@ -361,7 +361,7 @@ void mr_consumer_pause(struct mr_consumer *consumer, bool paused)
 {
     if (consumer->paused == paused)
         return;
-    consumer->paused = paused; /* acted on with the next tick */
+    consumer->paused = paused;
     mr_log(consumer->log, MR_WARN, paused ? "broker.paused" : "broker.resumed");
 }
 
@@ -389,10 +389,14 @@ static void on_goodbye(uv_work_t *work, int status)
 void mr_consumer_close(struct mr_consumer *consumer, void (*done)(void *ctx), void *ctx)
 {
     struct mr_err err;
-    assert(!consumer->closing && consumer->handles > 0);
+    assert(!consumer->closing);
     consumer->closing = true;
     consumer->done = done;
     consumer->done_ctx = ctx;
+    if (consumer->handles == 0) { /* never started */
+        done(ctx);
+        return;
+    }
     uv_timer_stop(&consumer->retry);
     if (consumer->state == CONNECTING)
         return; /* on_connected goes on */

@@ -33,8 +33,8 @@ void mr_consumer_pause(struct mr_consumer *consumer, bool paused);
 void mr_consumer_drain(struct mr_consumer *consumer);
 bool mr_consumer_connected(const struct mr_consumer *consumer);
 
-/* Sends pending acks, closes the connection and every handle, then calls done. What is unacked goes
- * back to the queues. */
+/* Sends pending acks, closes the connection and every handle, then calls done (at once if it was
+ * never started). What is unacked goes back to the queues. */
 void mr_consumer_close(struct mr_consumer *consumer, void (*done)(void *ctx), void *ctx);
 struct mr_consumer *mr_consumer_free(struct mr_consumer *consumer); /* closed, or never started */
 

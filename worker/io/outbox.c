@@ -183,10 +183,15 @@ int mr_outbox_start(struct mr_outbox *outbox, struct mr_err *err)
 
 void mr_outbox_close(struct mr_outbox *outbox, void (*done)(void *ctx), void *ctx)
 {
-    assert(outbox->started && !outbox->closing);
+    assert(!outbox->closing);
     outbox->closing = true;
     outbox->done = done;
     outbox->done_ctx = ctx;
+    if (!outbox->started) { /* never, or its thread could not be; then its handles are closing */
+        if (outbox->handles == 0)
+            done(ctx);
+        return;
+    }
     uv_mutex_lock(&outbox->shared.lock);
     outbox->shared.stop = true;
     outbox->shared.stop_grace_ms = CLOSE_GRACE_MS;

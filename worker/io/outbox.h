@@ -33,6 +33,7 @@ int mr_outbox_start(struct mr_outbox *outbox, struct mr_err *err) MR_CHECK;
 void mr_outbox_publish(struct mr_outbox *outbox, struct mr_publish *publish);
 
 /* Lets what is waiting go out for at most two seconds, ends the thread, closes every handle, then
- * calls done. What is still unreported then never will be; free releases it. */
+ * calls done (at once if it was never started). What is still unreported then never will be; free
+ * releases it. */
 void mr_outbox_close(struct mr_outbox *outbox, void (*done)(void *ctx), void *ctx);
 struct mr_outbox *mr_outbox_free(struct mr_outbox *outbox); /* closed, or never started */

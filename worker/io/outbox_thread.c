@@ -113,7 +113,7 @@ static void drop_publisher(struct outbox_thread *thread, const struct mr_err *wh
 
 static void lose(struct outbox_thread *thread, const struct mr_err *why)
 {
-    mr_log(thread->shared->log, MR_WARN, "broker.publisher_lost", MR_STR("error", why->msg),
+    mr_log(thread->shared->log, MR_WARN, "broker.publisher_lost", MR_STR("why", why->msg),
         MR_INT("unconfirmed", (int64_t)mr_publisher_unconfirmed(thread->publisher)));
     drop_publisher(thread, why);
     connect_later(thread);
@@ -141,7 +141,7 @@ static void try_connect(struct outbox_thread *thread)
     if (now_ms(thread) < thread->connect_ms)
         return;
     if (open_publisher(thread, &err) < 0) {
-        mr_log(thread->shared->log, MR_WARN, "broker.unreachable", MR_STR("error", err.msg),
+        mr_log(thread->shared->log, MR_WARN, "broker.unreachable", MR_STR("why", err.msg),
             MR_INT("failures", thread->failures));
         connect_later(thread);
         return;

@@ -1,6 +1,5 @@
 /* The publishing thread against a real broker (see broker.h). */
 #include "tests/unit/amqp/broker.h"
-#include "tests/unit/amqp/world.h"
 #include "worker/io/outbox.h"
 
 #define COUNT 20000
@@ -280,6 +279,29 @@ static void close_without_a_broker(void)
     ADMIN("start_app");
 }
 
-TEST_MAIN(TEST(every_kind_arrives), TEST(unknown_pool_is_refused), TEST(poison_is_found),
-    TEST(full_queue_is_waited_out), TEST(alarm_presses), TEST(restart_loses_nothing),
-    TEST(close_without_a_broker))
+static void on_closed_unstarted(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void closes_without_a_start(void)
+{
+    struct mr_log log = {.fd = 2, .level = MR_ERROR, .program = "test"};
+    struct mr_outbox_cb cb = {on_published, on_pressed, NULL};
+    struct mr_config_broker broker = {0};
+    struct mr_outbox *outbox;
+    struct mr_err err;
+    uv_loop_t loop;
+    bool closed = false;
+    CHECK_INT(uv_loop_init(&loop), 0);
+    CHECK_INT(mr_outbox_new(&loop, &broker, "unit test", &log, &cb, &outbox, &err), 0);
+    mr_outbox_close(outbox, on_closed_unstarted, &closed);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK(closed);
+    mr_outbox_free(outbox);
+    CHECK_INT(uv_loop_close(&loop), 0);
+}
+
+TEST_MAIN(TEST(closes_without_a_start), TEST(every_kind_arrives), TEST(unknown_pool_is_refused),
+    TEST(poison_is_found), TEST(full_queue_is_waited_out), TEST(alarm_presses),
+    TEST(restart_loses_nothing), TEST(close_without_a_broker))

@@ -1,6 +1,3 @@
-/* What the engine would provide, for the tests of io. */
-#pragma once
-
 #include "worker/engine/world_broker.h"
 
 #include <stdlib.h>
