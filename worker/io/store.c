@@ -1,3 +1,4 @@
+#include "worker/io/backoff.h"
 #include "worker/io/store_int.h"
 
 #include <assert.h>
@@ -43,13 +44,6 @@ struct mr_store {
     void *closed_ctx;
 };
 
-static int64_t pause_ms(struct mr_store *store, int64_t min, int64_t max, int tries)
-{
-    int64_t limit = min << (tries < 16 ? tries : 16);
-    limit = limit < max ? limit : max;
-    return limit / 2 + (int64_t)mr_random_below(&store->random, (uint64_t)limit / 2 + 1);
-}
-
 /* Gives every item of the group back to the engine, which may say new things meanwhile. */
 static void deliver(struct mr_store *store, struct mr_store_group *group)
 {
@@ -88,8 +82,9 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
     int64_t pause = 0;
     if (fault != MR_PG_DATA) {
         bool conflict = fault == MR_PG_CONFLICT;
-        pause = conflict ? pause_ms(store, CONFLICT_MIN_MS, CONFLICT_MAX_MS, group->tries)
-                         : pause_ms(store, TROUBLE_MIN_MS, TROUBLE_MAX_MS, group->tries);
+        pause =
+            mr_backoff_ms(&store->random, group->tries, conflict ? CONFLICT_MIN_MS : TROUBLE_MIN_MS,
+                conflict ? CONFLICT_MAX_MS : TROUBLE_MAX_MS);
         group->tries++;
         mr_log(store->log, conflict ? MR_WARN : MR_ERROR, "store.repeat", MR_STR("why", why->msg),
             MR_INT("items", (int64_t)group->count), MR_INT("tries", group->tries),
@@ -182,7 +177,7 @@ static void on_prepare(uv_prepare_t *prepare)
 static void on_again(uv_timer_t *timer)
 {
     struct mr_store *store = timer->data;
-    mr_store_link_open(store->link, store->worker);
+    mr_store_link_open(store->link);
 }
 
 static void connection_failed(struct mr_store *store, const struct mr_err *why)
@@ -190,8 +185,7 @@ static void connection_failed(struct mr_store *store, const struct mr_err *why)
     if (store->state != RUNNING)
         return;
     int64_t pause =
-        pause_ms(store, RECONNECT_MIN_MS, RECONNECT_MAX_MS, (int)(store->failures & 15));
-    store->failures = store->failures < 15 ? store->failures + 1 : 15;
+        mr_backoff_ms(&store->random, store->failures++, RECONNECT_MIN_MS, RECONNECT_MAX_MS);
     mr_log(store->log, MR_WARN, "store.lost", MR_STR("why", why->msg), MR_INT("pause_ms", pause));
     uv_timer_start(&store->again, on_again, (uint64_t)pause, 0);
 }
@@ -199,7 +193,6 @@ static void connection_failed(struct mr_store *store, const struct mr_err *why)
 static void on_up(struct mr_store *store, int64_t worker)
 {
     store->worker = worker;
-    store->failures = 0;
     mr_log(store->log, MR_INFO, "store.connected", MR_INT("worker", worker));
 }
 
@@ -224,6 +217,8 @@ static void say_goodbye(struct mr_store *store)
 
 static void on_ended(struct mr_store *store, const struct mr_store_segment *segment)
 {
+    if (!segment->failed)
+        store->failures = 0; /* not before: a connection that does not last is a failure too */
     if (segment->group && !segment->failed)
         deliver(store, segment->group);
     else if (segment->group)
@@ -354,7 +349,7 @@ void mr_store_start(struct mr_store *store, struct mr_engine *engine)
     uint64_t beat = (uint64_t)store->config->worker.heartbeat_ms;
     uv_prepare_start(&store->prepare, on_prepare);
     uv_timer_start(&store->beat, on_beat, beat, beat);
-    mr_store_link_open(store->link, store->worker);
+    mr_store_link_open(store->link);
 }
 
 int64_t mr_store_worker(const struct mr_store *store)

@@ -32,7 +32,7 @@ union mr_store_item {
 struct mr_store_group {
     struct mr_store_group *next;
     enum mr_store_kind kind;
-    int tries;      /* failed ones */
+    unsigned tries; /* failed ones */
     int64_t due_ms; /* monotonic; not before */
     size_t count;
     union mr_store_item items[];
@@ -135,8 +135,8 @@ struct mr_store_link_events {
 struct mr_store_link *mr_store_link_new(uv_loop_t *loop, struct mr_store *store,
     const struct mr_config *config, const char *worker_name,
     const struct mr_store_link_events *events);
-/* Connects on a thread; `up` or `down` follows. worker 0: register a new one. */
-void mr_store_link_open(struct mr_store_link *link, int64_t worker);
+/* Connects on a thread; `up` or `down` follows. The first time the worker is registered. */
+void mr_store_link_open(struct mr_store_link *link);
 bool mr_store_link_ready(const struct mr_store_link *link); /* connected, nothing in flight */
 bool mr_store_link_busy(const struct mr_store_link *link);  /* a batch is in flight */
 PGconn *mr_store_link_conn(const struct mr_store_link *link);

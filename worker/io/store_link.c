@@ -16,7 +16,7 @@ struct mr_store_link {
 
     uv_work_t work;
     bool connecting, closing;
-    int64_t worker; /* the thread's until it is done, like these two */
+    int64_t worker; /* 0: not registered; the thread's until it is done, like these two */
     PGconn *made;   /* NULL: failed, and why says so */
     struct mr_err why;
 
@@ -315,10 +315,9 @@ static void on_connected(uv_work_t *work, int status)
     link->events->down(link->store, &why);
 }
 
-void mr_store_link_open(struct mr_store_link *link, int64_t worker)
+void mr_store_link_open(struct mr_store_link *link)
 {
     assert(!link->conn && !link->connecting && !link->closing);
-    link->worker = worker;
     link->connecting = true;
     int rc = uv_queue_work(link->loop, &link->work, connect_on_thread, on_connected);
     assert(rc == 0);
