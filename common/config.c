@@ -2,6 +2,7 @@
 #include "common/config_row.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +65,8 @@ int mr_config_load_keys(struct mr_config *config, struct mr_err *err)
     return 0;
 }
 
-int mr_config_reload_check(
-    const struct mr_config *running, const struct mr_config *next, struct mr_err *err)
+int mr_config_keep_fixed(
+    struct mr_config *next, const struct mr_config *running, struct mr_err *err)
 {
     struct mr_rows rows = mr_config_scalars();
     char keys[MR_ERR_MAX] = "";
@@ -73,10 +74,13 @@ int mr_config_reload_check(
 
     for (size_t i = 0; i < rows.count; i++) {
         const struct mr_row *row = &rows.items[i];
-        if (row->reloadable || mr_row_equal(row, running, next) || n >= sizeof(keys))
+        if (row->reloadable || mr_row_equal(row, running, next))
             continue;
-        n += (size_t)snprintf(
-            keys + n, sizeof(keys) - n, "%s%s.%s", n ? ", " : "", row->section, row->key);
+        if (mr_row_copy(row, next, running) < 0)
+            return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+        if (n < sizeof(keys))
+            n += (size_t)snprintf(
+                keys + n, sizeof(keys) - n, "%s%s.%s", n ? ", " : "", row->section, row->key);
     }
     return n ? mr_err_set(err, 1, MR_CLASS_INVALID, "%s", keys) : 0;
 }

@@ -159,10 +159,10 @@ int mr_config_load_keys(struct mr_config *config, struct mr_err *err) MR_CHECK;
 struct mr_config *mr_config_ref(struct mr_config *config);
 struct mr_config *mr_config_unref(struct mr_config *config);
 
-/* Lists the keys that differ between two snapshots although they are not reloadable, as
- * "broker.hosts, ..." into err->msg; 0 when there are none, 1 otherwise. */
-int mr_config_reload_check(
-    const struct mr_config *running, const struct mr_config *next, struct mr_err *err) MR_CHECK;
+/* Makes `next` fit to be reloaded: keys that only a restart changes get the running value back. 0;
+ * 1: there were some, err->msg lists them as "broker.hosts, ..."; -ENOMEM. */
+int mr_config_keep_fixed(
+    struct mr_config *next, const struct mr_config *running, struct mr_err *err) MR_CHECK;
 
 /* version 0: the highest. NULL when unknown. */
 const struct mr_pipeline *mr_config_pipeline(

@@ -84,6 +84,8 @@ int mr_row_read(const struct mr_row *row, void *base, const config_setting_t *se
     const struct mr_config_source *source, struct mr_err *err) MR_CHECK;
 void mr_row_clear(const struct mr_row *row, void *base);
 bool mr_row_equal(const struct mr_row *row, const void *a, const void *b);
+/* Replaces the value in `to` by a copy of the one in `from`. 0 or -ENOMEM. */
+int mr_row_copy(const struct mr_row *row, void *to, const void *from) MR_CHECK;
 /* Whether there is anything to print: a string or list that is set, any other value. */
 bool mr_row_is_set(const struct mr_row *row, const void *base);
 /* "key = value;" as libconfig text, without a line end. */

@@ -49,6 +49,43 @@ bool mr_row_equal(const struct mr_row *row, const void *a, const void *b)
     return s && t ? strcmp(s, t) == 0 : s == t;
 }
 
+static int copy_list(struct mr_strv *to, const struct mr_strv *from)
+{
+    struct mr_strv copy = {0};
+    for (size_t i = 0; i < from->count; i++)
+        if (mr_strv_push(&copy, from->items[i], strlen(from->items[i])) < 0) {
+            mr_strv_clear(&copy);
+            return -ENOMEM;
+        }
+    mr_strv_clear(to);
+    *to = copy;
+    return 0;
+}
+
+int mr_row_copy(const struct mr_row *row, void *to, const void *from)
+{
+    void *slot = mr_row_at(row, to);
+    const void *value = mr_row_at_const(row, from);
+
+    if (mr_row_is_list(row))
+        return copy_list(slot, value);
+    if (mr_row_is_string(row)) {
+        const char *text = *(char *const *)value;
+        char *copy = text ? strdup(text) : NULL;
+        if (text && !copy)
+            return -ENOMEM;
+        free(*(char **)slot);
+        *(char **)slot = copy;
+    } else if (row->type == MR_ROW_BOOL) {
+        *(bool *)slot = *(const bool *)value;
+    } else if (row->type == MR_ROW_SIZE || row->type == MR_ROW_RATE) {
+        *(int64_t *)slot = *(const int64_t *)value;
+    } else {
+        *(int *)slot = *(const int *)value;
+    }
+    return 0;
+}
+
 bool mr_row_is_set(const struct mr_row *row, const void *base)
 {
     if (mr_row_is_string(row))

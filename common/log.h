@@ -11,8 +11,8 @@ enum mr_level { MR_DEBUG, MR_INFO, MR_WARN, MR_ERROR };
 
 struct mr_log {
     int fd;
-    enum mr_level level; /* below it nothing is written */
-    const char *program; /* "millrace-worker" */
+    _Atomic enum mr_level level; /* below it nothing is written; may change while threads log */
+    const char *program;         /* "millrace-worker" */
 };
 
 struct mr_field {

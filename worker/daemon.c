@@ -31,9 +31,8 @@ enum phase {
 struct daemon {
     uv_loop_t loop;
     const char *path;
-    const struct mr_log *log;
-    struct mr_config *config; /* the current one */
-    struct mr_config *first;  /* the one the parts were made from, and borrow from */
+    struct mr_log *log;
+    struct mr_config *config; /* the current one; the parts hold references of their own */
     struct mr_prices *prices;
     enum phase phase;
     int exit_code;
@@ -51,6 +50,7 @@ struct daemon {
     uv_work_t work;
     struct mr_refresh refresh;
     bool refreshing;
+    bool reload_wanted; /* a SIGHUP came that the refresh under way may be too old for */
 };
 
 static void refresh_later(struct daemon *daemon);
@@ -100,7 +100,7 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     world->clock = mr_clock_system();
     world->random = mr_random_system();
     world->log = daemon->log;
-    int r = mr_store_new(&daemon->loop, daemon->first, world, &daemon->store, err);
+    int r = mr_store_new(&daemon->loop, daemon->config, world, &daemon->store, err);
     if (r == 0)
         r = mr_broker_new(
             &daemon->loop, daemon->config, world->worker, daemon->log, &daemon->broker, err);
@@ -127,6 +127,7 @@ static void start(struct daemon *daemon)
 {
     struct mr_err err = {0};
     daemon->prices = daemon->refresh.prices;
+    daemon->refresh.prices = NULL;
     if (start_parts(daemon, &err) < 0) {
         mr_log(daemon->log, MR_ERROR, "worker.start_failed", MR_STR("why", err.msg));
         daemon->exit_code = 1;
@@ -143,29 +144,25 @@ static void reload(struct daemon *daemon)
 {
     struct mr_refresh *next = &daemon->refresh;
     struct mr_err err = {0};
-    if (mr_config_reload_check(daemon->config, next->config, &err) != 0)
-        mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("needs_restart", err.msg));
+    if (next->rc > 0)
+        mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("needs_restart", next->err.msg));
     if (mr_extractor_reload(daemon->extractor, &next->config->worker, &err) < 0)
         mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("why", err.msg));
     mr_engine_reload(daemon->engine, next->config, next->prices);
-    mr_config_unref(daemon->config);
-    mr_refresh_prices_free(daemon->prices);
+    daemon->log->level = (enum mr_level)mr_level_parse(next->config->worker.log_level);
+    struct mr_config *old_config = daemon->config;
+    struct mr_prices *old_prices = daemon->prices;
     daemon->config = next->config;
     daemon->prices = next->prices;
-    mr_log(daemon->log, MR_INFO, "reload.done", MR_INT("prices", (int64_t)next->prices->count));
+    next->config = old_config;
+    next->prices = old_prices;
+    mr_log(daemon->log, MR_INFO, "reload.done", MR_INT("prices", (int64_t)daemon->prices->count));
 }
 
 static void refresh_work(uv_work_t *work)
 {
     struct daemon *daemon = work->data;
-    struct mr_refresh *refresh = &daemon->refresh;
-    *refresh = (struct mr_refresh){0};
-    if (daemon->phase == PHASE_STARTING)
-        refresh->config = daemon->config; /* nobody else uses it yet */
-    else
-        refresh->rc = mr_refresh_config(daemon->path, &refresh->config, &refresh->err);
-    if (refresh->rc == 0)
-        refresh->rc = mr_refresh_prices(refresh->config, &refresh->prices, &refresh->err);
+    mr_refresh_run(&daemon->refresh);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -178,30 +175,29 @@ static void refresh_done(uv_work_t *work, int status)
     struct daemon *daemon = work->data;
     struct mr_refresh *refresh = &daemon->refresh;
     daemon->refreshing = false;
-    bool first = daemon->phase == PHASE_STARTING;
-    if (daemon->phase == PHASE_CLOSING || daemon->phase == PHASE_DRAINING) {
-        if (refresh->config != daemon->config)
-            mr_config_unref(refresh->config);
-        mr_refresh_prices_free(refresh->prices);
-    } else if (refresh->rc == 0) {
-        if (first)
-            start(daemon);
-        else
-            reload(daemon);
-    } else if (first) {
+    if (daemon->phase == PHASE_STARTING && refresh->rc < 0) {
         mr_log(daemon->log, MR_ERROR, "worker.waiting", MR_STR("why", refresh->err.msg));
         uv_timer_start(&daemon->deadline, on_retry, MR_START_RETRY_MS, 0);
-    } else {
+    } else if (daemon->phase == PHASE_STARTING) {
+        start(daemon);
+    } else if (daemon->phase == PHASE_RUNNING && refresh->rc < 0) {
         mr_log(daemon->log, MR_ERROR, "reload.refused", MR_STR("why", refresh->err.msg));
-        mr_config_unref(refresh->config);
+    } else if (daemon->phase == PHASE_RUNNING) {
+        reload(daemon);
     }
+    mr_refresh_deinit(refresh);
+    if (daemon->phase == PHASE_RUNNING && daemon->reload_wanted)
+        refresh_later(daemon);
 }
 
 static void refresh_later(struct daemon *daemon)
 {
-    if (daemon->refreshing)
-        return;
     daemon->refreshing = true;
+    daemon->refresh = (struct mr_refresh){.path = daemon->path, .running = daemon->config};
+    if (daemon->phase == PHASE_STARTING)
+        daemon->refresh.config = mr_config_ref(daemon->config); /* read already */
+    else
+        daemon->reload_wanted = false;
     daemon->work.data = daemon;
     int r = uv_queue_work(&daemon->loop, &daemon->work, refresh_work, refresh_done);
     assert(r == 0);
@@ -241,7 +237,8 @@ static void on_stop(uv_signal_t *handle, int signum)
 static void on_reload(uv_signal_t *handle, int signum)
 {
     struct daemon *daemon = handle->data;
-    if (daemon->phase == PHASE_RUNNING)
+    daemon->reload_wanted = true;
+    if (daemon->phase == PHASE_RUNNING && !daemon->refreshing)
         refresh_later(daemon);
 }
 
@@ -283,7 +280,6 @@ static void free_all(struct daemon *daemon)
     mr_store_free(daemon->store);
     mr_refresh_prices_free(daemon->prices);
     mr_config_unref(daemon->config);
-    mr_config_unref(daemon->first);
 }
 
 static int init_handles(struct daemon *daemon)
@@ -310,7 +306,7 @@ static int init_handles(struct daemon *daemon)
     return r;
 }
 
-int mr_daemon_run(const char *path, struct mr_config *config, const struct mr_log *log)
+int mr_daemon_run(const char *path, struct mr_config *config, struct mr_log *log)
 {
     struct daemon *daemon = calloc(1, sizeof(*daemon));
     if (!daemon) {
@@ -320,7 +316,6 @@ int mr_daemon_run(const char *path, struct mr_config *config, const struct mr_lo
     daemon->path = path;
     daemon->log = log;
     daemon->config = config;
-    daemon->first = mr_config_ref(config);
     int r = init_handles(daemon);
     if (r < 0) {
         mr_log(log, MR_ERROR, "worker.start_failed", MR_STR("why", uv_strerror(r)));

@@ -6,6 +6,6 @@
 #include "common/config.h"
 #include "common/log.h"
 
-/* Runs until drained. path: the configuration file, NULL = the default search. Takes config over.
- * Returns the exit code. */
-int mr_daemon_run(const char *path, struct mr_config *config, const struct mr_log *log);
+/* Runs until drained. path: the configuration file, NULL = the default search. Takes config over;
+ * log is borrowed, and a reload sets its level. Returns the exit code. */
+int mr_daemon_run(const char *path, struct mr_config *config, struct mr_log *log);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <uv.h>
 
 static const char help[] =
     "Usage: millrace-worker [--config FILE] [--check]\n"
@@ -94,6 +95,7 @@ int main(int argc, char **argv)
         return code;
     raise_file_limit();
     signal(SIGPIPE, SIG_IGN); /* a closed socket is an error code, not a death */
+    signal(SIGHUP, SIG_IGN);  /* until the daemon listens; what it would read again is just read */
     struct mr_config *config = NULL;
     struct mr_err err = {0};
     if (mr_refresh_config(options.config, &config, &err) < 0) {
@@ -117,5 +119,6 @@ int main(int argc, char **argv)
     }
     code = mr_daemon_run(options.config, config, &log);
     curl_global_cleanup();
+    uv_library_shutdown(); /* ends the pool's threads while OpenSSL can still clean up after them */
     return code;
 }

@@ -39,7 +39,8 @@ int mr_refresh_config(const char *path, struct mr_config **ret, struct mr_err *e
     return 0;
 }
 
-int mr_refresh_prices(const struct mr_config *config, struct mr_prices **ret, struct mr_err *err)
+/* Through the worker's role; refuses a database of another schema version. */
+static int load_prices(const struct mr_config *config, struct mr_prices **ret, struct mr_err *err)
 {
     struct mr_prices *prices = calloc(1, sizeof(*prices));
     if (!prices)
@@ -66,4 +67,25 @@ struct mr_prices *mr_refresh_prices_free(struct mr_prices *prices)
         mr_prices_deinit(prices);
     free(prices);
     return NULL;
+}
+
+void mr_refresh_run(struct mr_refresh *refresh)
+{
+    struct mr_err *err = &refresh->err;
+    refresh->rc = 0;
+    if (!refresh->config) {
+        refresh->rc = mr_refresh_config(refresh->path, &refresh->config, err);
+        if (refresh->rc == 0)
+            refresh->rc = mr_config_keep_fixed(refresh->config, refresh->running, err);
+    }
+    int rc = refresh->rc < 0 ? 0 : load_prices(refresh->config, &refresh->prices, err);
+    if (rc < 0)
+        refresh->rc = rc;
+}
+
+void mr_refresh_deinit(struct mr_refresh *refresh)
+{
+    mr_config_unref(refresh->config);
+    mr_refresh_prices_free(refresh->prices);
+    *refresh = (struct mr_refresh){0};
 }

@@ -1,6 +1,8 @@
 """The worker as a process: signals, and neighbours that go away."""
 
+import shutil
 import signal
+import subprocess
 import time
 
 import judge
@@ -134,6 +136,27 @@ class WorkerTest(millrace.StackCase):
         self.config.write_text(self.config.read_text().replace('model = "standin"', 'model = "other"'))
         worker.signal(signal.SIGHUP)
         millrace.wait_until("a job of the new model", lambda: self._served_by("other"))
+
+    def test_reload_keeps_what_needs_a_restart(self):
+        worker = self.started()
+        good = self.config.read_text()
+        self.config.write_text(good + 'worker: { pool = "other"; log_level = "debug"; };')
+        worker.signal(signal.SIGHUP)
+        millrace.wait_until("the reload", lambda: "reload.done" in worker.text())
+        self.assertIn('"needs_restart":"worker.pool"', worker.text())
+        self.settle_up(self.stack.enqueue("--text", TEXT))  # by this worker, still of pool main
+        self.assertIn('"level":"debug"', worker.text())
+
+    def test_without_the_extractor(self):
+        alone = self.stack.folder / "alone"
+        alone.mkdir()
+        shutil.copy(millrace.BUILD / "worker" / "millrace-worker", alone)
+        done = subprocess.run(
+            [alone / "millrace-worker"], env={**self.stack.env, "MILLRACE_CONFIG": str(self.config)},
+            check=False, capture_output=True, text=True, timeout=30 * millrace.PATIENCE,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("millrace-extract", done.stderr)
 
     def _served_by(self, model):
         self.stack.wait_ended(self.stack.enqueue("--text", TEXT))

@@ -142,17 +142,26 @@ static void paths_start_at_the_file(void)
     refuse_text("\n@include \"absent\"\n", "t.cfg:2: cannot open include file");
 }
 
-static void reload_names_what_needs_a_restart(void)
+static void reload_keeps_what_needs_a_restart(void)
 {
     struct mr_config *a = load_text(""), *b;
     struct mr_err err = {0};
 
     b = load_text("worker: { grace = \"1s\"; log_level = \"debug\"; };");
-    CHECK_INT(mr_config_reload_check(a, b, &err), 0);
+    CHECK_INT(mr_config_keep_fixed(b, a, &err), 0);
+    CHECK_INT(b->worker.grace_ms, 1000);
     mr_config_unref(b);
-    b = load_text("worker: { slots = 1; grace = \"1s\"; }; broker: { hosts = [\"localhost\"]; };");
-    CHECK_INT(mr_config_reload_check(a, b, &err), 1);
-    CHECK_STR(err.msg, "broker.hosts, worker.slots");
+    b = load_text("worker: { slots = 1; pool = \"p\"; grace = \"1s\"; };"
+                  "broker: { hosts = [\"a\", \"b\"]; tls = true; ca_file = \"/ca\"; };");
+    CHECK_INT(mr_config_keep_fixed(b, a, &err), 1);
+    CHECK_STR(err.msg, "broker.hosts, broker.tls, broker.ca_file, worker.pool, worker.slots");
+    CHECK_INT(b->worker.slots, a->worker.slots);
+    CHECK_INT(b->worker.grace_ms, 1000);
+    CHECK_STR(b->worker.pool, "main");
+    CHECK_INT(b->broker.hosts.count, a->broker.hosts.count);
+    CHECK_STR(b->broker.hosts.items[0], a->broker.hosts.items[0]);
+    CHECK(!b->broker.tls && !b->broker.ca_file);
+    CHECK_INT(mr_config_keep_fixed(b, a, &err), 0);
     mr_config_unref(b);
     CHECK(mr_config_ref(a) == a);
     mr_config_unref(a);
@@ -217,5 +226,5 @@ static void hosts_are_split(void)
 
 TEST_MAIN(TEST(defaults_are_whole), TEST(file_overrides), TEST(environment_overrides_the_file),
     TEST(file_is_found), TEST(errors_say_where), TEST(secrets_are_not_echoed),
-    TEST(paths_start_at_the_file), TEST(reload_names_what_needs_a_restart),
+    TEST(paths_start_at_the_file), TEST(reload_keeps_what_needs_a_restart),
     TEST(unwise_things_are_warned_of), TEST(hosts_are_split))
