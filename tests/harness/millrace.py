@@ -23,6 +23,8 @@ BUILD = pathlib.Path(os.environ.get("MILLRACE_BUILD", ROOT / "build"))
 DATA = ROOT / "tests" / "data"
 # Programs under valgrind or a sanitizer are slower by this much.
 PATIENCE = float(os.environ.get("MILLRACE_TEST_PATIENCE", "1"))
+# What the command and the workers run under, such as valgrind.
+WRAPPER = shlex.split(os.environ.get("MILLRACE_TEST_WRAPPER", ""))
 
 
 def wait_until(what, check, seconds=30.0):
@@ -85,7 +87,7 @@ class Stack:
         """Runs `millrace ARGS`; the caller looks at returncode, stdout and stderr."""
         text = not isinstance(stdin, bytes)
         return subprocess.run(
-            [str(BUILD / "producer" / "millrace"), *map(str, args)],
+            [*WRAPPER, str(BUILD / "producer" / "millrace"), *map(str, args)],
             env={**self.env, **(env or {})}, check=False, capture_output=True, text=text,
             input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
             timeout=timeout * PATIENCE,
@@ -223,7 +225,7 @@ class Worker:
 
     count = 0
 
-    def __init__(self, stack, config=None, env=None, wrapper=()):
+    def __init__(self, stack, config=None, env=None):
         Worker.count += 1
         self.log = stack.folder / f"worker-{Worker.count}.log"
         secret = stack.state / "secrets" / "broker_worker"
@@ -236,11 +238,13 @@ class Worker:
         }
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [*wrapper, str(BUILD / "worker" / "millrace-worker")],
+                [*WRAPPER, str(BUILD / "worker" / "millrace-worker")],
                 env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
     def signal(self, number):
+        """Not before there is somebody to take it: with its first log line it listens."""
+        wait_until("the worker's first words", lambda: not self.alive() or self.text())
         self.process.send_signal(number)
 
     def kill(self):
@@ -251,7 +255,7 @@ class Worker:
 
     def stop(self, seconds=90):
         """SIGTERM, and the exit code."""
-        self.process.terminate()
+        self.signal(signal.SIGTERM)
         return self.process.wait(seconds * PATIENCE)
 
     def alive(self):
@@ -359,7 +363,7 @@ class TapResult(unittest.TestResult):
 
 
 def main():
-    """Runs the cases of the calling file (or those whose name holds argv[1]) as TAP."""
+    """Runs the cases of the calling file (or those whose names hold an argument) as TAP."""
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
     cases = []
 
@@ -372,7 +376,7 @@ def main():
 
     collect(suite)
     if len(sys.argv) > 1:
-        cases = [c for c in cases if sys.argv[1] in c.id()]
+        cases = [c for c in cases if any(word in c.id() for word in sys.argv[1:])]
     print(f"1..{len(cases)}", flush=True)
     # SIGTERM unwinds, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import millrace
@@ -29,7 +30,15 @@ SANITIZE_ENV = {
 }
 FOLDERS = ("integration", "chaos")  # suites that are test_*.py files in tests/<suite>
 MESON = ("unit", "sim")  # suites that meson knows
-SUITES = ("lint", "unit", "asan", "sim", "integration", "chaos")
+SUITES = (
+    "lint", "unit", "asan", "sim", "integration", "integration-asan", "integration-valgrind", "chaos",
+)  # fmt: skip
+# Valgrind is thirty times slower: a file of cases, and words in the names of those that run.
+VALGRIND = {
+    "test_faults": ("test_cases",),
+    "test_flow": ("branches", "hand_over", "skip", "cancel", "with_a_key", "drain"),
+    "test_pipeline": ("document", "samples", "wait_and_read"),
+}
 
 
 def say(text):
@@ -186,20 +195,65 @@ def run_asan():
     return run_built(where, "unit", SANITIZE_ENV)
 
 
+def python_program(suite, file, where, words=(), env=None):
+    return Program(
+        f"{suite}/{file.stem}",
+        ["/usr/bin/python3", "-B", str(file), *words],
+        {"MILLRACE_BUILD": str(where), "PYTHONPATH": str(ROOT / "tests" / "harness"), **(env or {})},
+        timeout=1800,
+    )
+
+
 def run_folder(suite):
     if not build(BUILD):
         return failed("build")
     files = sorted((ROOT / "tests" / suite).glob("test_*.py"))
-    programs = [
-        Program(
-            f"{suite}/{f.stem}",
-            ["/usr/bin/python3", "-B", str(f)],
-            {"MILLRACE_BUILD": str(BUILD), "PYTHONPATH": str(ROOT / "tests" / "harness")},
-            timeout=1800,
-        )
-        for f in files
-    ]
-    return run_programs(programs, 1)
+    # Each file has services of its own, so integration files may run beside each other.
+    jobs = (os.cpu_count() or 1) if suite == "integration" else 1
+    return run_programs([python_program(suite, f, BUILD) for f in files], jobs)
+
+
+def run_watched(suite, where, chosen, env):
+    """Integration cases under a checker that writes what it finds to LOGS/*: one file is a failure."""
+    with tempfile.TemporaryDirectory(prefix="millrace-logs-") as logs:
+        os.chmod(logs, 0o777)  # the sandboxed child too must be able to complain
+        env = {name: value.replace("LOGS", logs) for name, value in env.items()}
+        folder = ROOT / "tests" / "integration"
+        programs = [
+            python_program(suite, folder / f"{stem}.py", where, words, env)
+            for stem, words in chosen.items()
+        ]
+        total = run_programs(programs, os.cpu_count() or 1)
+        reports = [p for p in sorted(pathlib.Path(logs).iterdir()) if p.stat().st_size > 0]
+        for path in reports:
+            say(f"---- {path.name}\n{path.read_text(errors='replace')[:8000]}")
+        if reports:
+            total.fail(f"{len(reports)} reports of {suite.partition('-')[2]}")
+        else:
+            total.passed += 1
+        return total
+
+
+def run_integration_asan():
+    where = BUILD.with_name(BUILD.name + "-asan")
+    if not build(where, SANITIZE):
+        return failed("build with sanitizers")
+    files = (ROOT / "tests" / "integration").glob("test_*.py")
+    chosen = {f.stem: () for f in sorted(files) if f.stem != "test_stack"}
+    env = {name: value + ":log_path=LOGS/san" for name, value in SANITIZE_ENV.items() if "OPTIONS" in name}
+    return run_watched("integration-asan", where, chosen, {**env, "MILLRACE_TEST_PATIENCE": "4"})
+
+
+def run_integration_valgrind():
+    if not build(BUILD):
+        return failed("build")
+    wrapper = (
+        "valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite"
+        " --show-leak-kinds=definite --error-exitcode=99 --log-file=LOGS/valgrind.%p"
+        f" --suppressions={ROOT}/tests/harness/valgrind.supp"
+    )
+    env = {"MILLRACE_TEST_WRAPPER": wrapper, "MILLRACE_TEST_PATIENCE": "10"}
+    return run_watched("integration-valgrind", BUILD, VALGRIND, env)
 
 
 def run_suite(suite):
@@ -207,6 +261,10 @@ def run_suite(suite):
         return run_lint()
     if suite == "asan":
         return run_asan()
+    if suite == "integration-asan":
+        return run_integration_asan()
+    if suite == "integration-valgrind":
+        return run_integration_valgrind()
     if suite in MESON:
         return run_meson(suite)
     return run_folder(suite)

@@ -283,9 +283,10 @@ class FlowTest(millrace.StackCase):
             self.assertEqual(old.stop(), 0)
             self.assertIn("worker.drained", old.text())
         self.assertEqual(self.stack.wait_ended(ids, 120), {"done": 150})
+        # An intent that was written just before the end is released, and its request never left.
         rows = self.stack.sql(
-            "SELECT state, class, count(*) FROM millrace.calls WHERE job_id = ANY(%s::uuid[]) GROUP BY 1, 2", ids
-        )
+            "SELECT state, class, count(*) FROM millrace.calls WHERE job_id = ANY(%s::uuid[])"
+            " AND state <> 'released' GROUP BY 1, 2", ids)  # fmt: skip
         self.assertEqual(rows, [("settled", None, 750)])
         self.assertEqual(len(self.sent(ids)), 750)
 

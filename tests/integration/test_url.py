@@ -98,7 +98,7 @@ ENDS = {
     "/empty": "empty",
     "/lies": "larger than",
     "/endless": "larger than",
-    "/slow": "out of time",
+    "/slow": "time",
     "/hang-up": "cannot fetch",
 }
 FORBIDDEN = (

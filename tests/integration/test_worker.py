@@ -76,8 +76,7 @@ class WorkerTest(millrace.StackCase):
         self.assertLess(time.monotonic() - started, 10 * millrace.PATIENCE)
 
     def test_idle_worker_stops_fast(self):
-        worker = self.worker()
-        millrace.wait_until("the worker's row", lambda: self.stack.value("SELECT count(*) FROM millrace.workers WHERE stopped_at IS NULL"))
+        worker = self.started()
         started = time.monotonic()
         self.assertEqual(worker.stop(), 0)
         self.assertLess(time.monotonic() - started, 5 * millrace.PATIENCE)
