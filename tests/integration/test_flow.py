@@ -47,11 +47,12 @@ pipelines: (
     ); }
 );
 """
+STEADY = f"delay={int(1500 * millrace.PATIENCE)}"  # long enough to do something meanwhile
 MODELS = {
     "quick": "quick",
     "slow": "slow+delay=400",
     "brief": "brief+delay=30",
-    "steady": "steady+delay=1500",
+    "steady": f"steady+{STEADY}",
     "broken": "broken+error=400",
     "throttled": "throttled+error=429+retry_after=90",
 }
@@ -302,7 +303,7 @@ class FlowTest(millrace.StackCase):
         self.assertLess(time.monotonic() - started, 8 * millrace.PATIENCE)
         (call,) = self.stack.sql("SELECT state, cost_pico = hold_pico FROM millrace.calls WHERE job_id = %s", job)
         self.assertEqual(call, ("ambiguous", True))
-        self.standin.script("delay=1500", MODELS["steady"])
+        self.standin.script(STEADY, MODELS["steady"])
         type(self).worker = self.stack.worker(config=self.config)
         self.assertEqual(self.stack.wait_ended([job]), {"done": 1})
         (overview,) = self.stack.json("status", job)
