@@ -20,7 +20,7 @@
 #define SIM_DEAD_AFTER_MS 2000          /* without a sign of life, before a worker is dead */
 #define SIM_LEASE_MS 60000              /* worker.lease_max of sim_config.c */
 #define SIM_HELD_MS                                                                                \
-    (SIM_LEASE_MS + 20000 + 30000) /* a lease, its last call, and trouble with the end */
+    (SIM_LEASE_MS + 20000 + 20000) /* a lease, its last call, and trouble with the end */
 
 struct sim_msg {
     struct sim_msg *next;
@@ -75,12 +75,13 @@ struct sim_job {
     json_t *steps;
     enum mr_class error_class;
 
-    int64_t refused_epoch; /* of the last commit that could not be stored */
-    bool unclaimable;      /* was refused as a message: there is a row in rejects */
-    unsigned ends;         /* moves to an end */
-    unsigned revivals;     /* moves from dead to running */
-    unsigned letters;      /* dead letters, those that were replayed included */
-    int letters_replay;    /* the highest replay count of a dead letter */
+    int64_t cancelled_epoch; /* of the lease that was told so */
+    int64_t refused_epoch;   /* of the last commit that could not be stored */
+    bool unclaimable;        /* was refused as a message: there is a row in rejects */
+    unsigned ends;           /* moves to an end */
+    unsigned revivals;       /* moves from dead to running */
+    unsigned letters;        /* dead letters, those that were replayed included */
+    int letters_replay;      /* the highest replay count of a dead letter */
 };
 
 struct sim;

@@ -180,8 +180,8 @@ static void published(struct sim *sim, struct sim_event *event, bool alive)
     else if (!refused)
         sim_broker_put(sim, &msg, publish->kind == MR_PUBLISH_DELAY ? publish->delay_ms : 0);
     /* Between the broker's disk and the confirm a worker may die: then the message exists twice. */
-    sim_at(
-        sim, (int64_t)sim_random(sim, 5), &sim->workers[event->worker], reported, publish, refused);
+    int64_t in_ms = (int64_t)sim_random(sim, sim_trouble(sim, sim->chaos / 5) ? 3000 : 5);
+    sim_at(sim, in_ms, &sim->workers[event->worker], reported, publish, refused);
 }
 
 static void publish(void *ctx, struct mr_publish *publish)

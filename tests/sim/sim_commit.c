@@ -174,6 +174,11 @@ static void commit_applied(struct sim *sim, struct sim_event *event, bool alive)
         mr_err_set(&commit->err, 0, MR_CLASS_INTERNAL, "the database cannot store this");
     } else {
         apply(worker, job, commit);
+        if (event->n == 0 && commit->verdict == MR_VERDICT_CANCELLED) {
+            if (job->cancelled_epoch == commit->epoch)
+                sim_fail(sim, "a lease that was told to cancel goes on");
+            job->cancelled_epoch = commit->epoch;
+        }
         if (sim_trouble(sim, sim->chaos / 20)) { /* the answer was lost with the connection */
             sim_at(sim, sim_store_latency(worker), worker, commit_applied, commit, 1);
             return;

@@ -52,6 +52,14 @@ static void land(struct sim *sim, struct flight *flight)
     *at = flight->next;
 }
 
+/* Money is a fact, whoever holds the lease: a worker that lives writes down what it has learnt. */
+static void check_settled(struct sim *sim, struct sim_event *event, bool alive)
+{
+    const struct sim_call *call = event->arg;
+    if (alive && call && call->state != MR_CALL_SETTLED)
+        sim_fail(sim, "a good answer has never been settled");
+}
+
 static void answer(struct sim *sim, struct sim_event *event, bool alive)
 {
     struct flight *flight = event->arg;
@@ -72,6 +80,9 @@ static void answer(struct sim *sim, struct sim_event *event, bool alive)
         reply.transport = flight->aborted ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_AMBIGUOUS;
     else if (mr_buf_puts(&reply.body, body) < 0)
         abort();
+    if (alive && flight->outcome == GOOD)
+        sim_at(sim, 60000, &sim->workers[event->worker], check_settled,
+            sim_call(sim, &flight->call), 0);
     if (alive)
         mr_engine_replied(sim->workers[event->worker].engine, flight->token, &reply);
     else
