@@ -133,8 +133,10 @@ static void start(void *ctx, void *token, const struct mr_request *request)
     flight->worker = worker->index;
     flight->next = worker->sim->flights;
     worker->sim->flights = flight;
-    int64_t in_ms =
-        flight->outcome == SILENT ? request->timeout_ms : 1 + (int64_t)sim_random(worker->sim, 400);
+    bool slow = sim_trouble(worker->sim, worker->sim->chaos / 4);
+    int64_t in_ms = flight->outcome == SILENT
+                        ? request->timeout_ms
+                        : 1 + (int64_t)sim_random(worker->sim, slow ? 19000 : 400);
     flight->event = sim_at(worker->sim, in_ms, worker, answer, flight, 0);
 }
 
