@@ -81,7 +81,7 @@ static void answer(struct sim *sim, struct sim_event *event, bool alive)
     else if (mr_buf_puts(&reply.body, body) < 0)
         abort();
     if (alive && flight->outcome == GOOD)
-        sim_at(sim, 60000, &sim->workers[event->worker], check_settled,
+        sim_at(sim, 25000, &sim->workers[event->worker], check_settled,
             sim_call(sim, &flight->call), 0);
     if (alive)
         mr_engine_replied(sim->workers[event->worker].engine, flight->token, &reply);
