@@ -1,6 +1,7 @@
 """What the integration and chaos suites stand on: a private stack, workers, the stand-in provider,
 and TAP out of unittest. Waiting is always for an event with a deadline, never for a time."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -50,6 +51,8 @@ class Stack:
         for name in [n for n in self.env if n.startswith(("PG", "MILLRACE_BROKER", "AMQP"))]:
             del self.env[name]
         self.closers = []
+        self.closed = False
+        atexit.register(self.close)  # also when a signal ends the program between two cases
         try:
             self.ops("up")
             self._read_env()
@@ -72,6 +75,10 @@ class Stack:
             self.env[name] = value.replace("$PATH", os.environ["PATH"])
 
     def close(self):
+        if self.closed:
+            return
+        self.closed = True
+        atexit.unregister(self.close)
         for closer in reversed(self.closers):
             with contextlib.suppress(Exception):
                 closer()
@@ -378,8 +385,8 @@ def main():
     if len(sys.argv) > 1:
         cases = [c for c in cases if any(word in c.id() for word in sys.argv[1:])]
     print(f"1..{len(cases)}", flush=True)
-    # SIGTERM unwinds, so that nothing is left running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # unittest lets nothing but KeyboardInterrupt through; then the stacks are closed at exit.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = TapResult()
     unittest.TestSuite(cases).run(result)
     sys.exit(0 if result.wasSuccessful() else 1)

@@ -2,6 +2,7 @@
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -45,8 +46,20 @@ def say(text):
     print(text, flush=True)
 
 
+def stop_all(number, _frame):
+    """Ctrl-C: no program starts any more, and every one ends itself and what it started."""
+    Program.stop_queue()
+    for process in list(Program.running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    sys.exit(128 + number)
+
+
 class Program:
     """One TAP program."""
+
+    running = set()
+    stop_queue = staticmethod(lambda: None)
 
     def __init__(self, name, command, env=None, timeout=600, cwd=ROOT):
         self.name, self.command, self.timeout, self.cwd = name, command, timeout, cwd
@@ -66,6 +79,7 @@ class Program:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         ) as process:
+            Program.running.add(process)
             try:
                 out, _ = process.communicate(timeout=self.timeout)
                 status = process.returncode
@@ -77,6 +91,8 @@ class Program:
                     os.killpg(process.pid, signal.SIGKILL)
                     out, _ = process.communicate()
                 status = f"none: stopped after {self.timeout} s"
+            finally:
+                Program.running.discard(process)
         self.output = out.decode("utf-8", "replace")
         for line in self.output.splitlines():
             tally.line(line)
@@ -90,6 +106,7 @@ def run_programs(programs, jobs):
     total = Tally()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(p.run): p for p in programs}
+        Program.stop_queue = lambda: pool.shutdown(wait=False, cancel_futures=True)
         for future in concurrent.futures.as_completed(running):
             program = running[future]
             tally, seconds = future.result()
@@ -278,6 +295,8 @@ def main():
         "--suite", action="append", choices=SUITES, help="only this one (may be repeated)"
     )
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_all)
     total = Tally()
     for suite in options.suite or SUITES:
         say(f"== {suite}")
