@@ -213,7 +213,7 @@ class CliTest(millrace.StackCase):
 
     def test_a_reader_that_leaves(self):
         lines = '{"input":{"text":"x"}}\n' * 20000
-        script = f"{millrace.BUILD}/producer/millrace enqueue --jsonl - -o ids | head -n 1"
+        script = f"'{millrace.BUILD}/producer/millrace' enqueue --jsonl - -o ids | head -n 1"
         done = subprocess.run(
             ["bash", "-c", script], env=self.stack.env, input=lines, text=True, capture_output=True, timeout=60
         )  # fmt: skip
