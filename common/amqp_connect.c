@@ -286,18 +286,19 @@ int mr_amqp_connect(const struct mr_config_broker *broker, const char *name, int
 
     size_t first = mr_random_below(random, count);
     struct mr_err worst = {0}, one;
+    int worst_rc = 0;
     for (size_t i = 0; i < count; i++) {
         rc = connect_one(&attempt, broker->hosts.items[(first + i) % count], ret, &one);
         if (rc == 0)
             break;
         /* A refused password says more than the silence of the next host. */
-        if (i == 0 || worst.class == MR_CLASS_NETWORK)
+        if (i == 0 || worst.class == MR_CLASS_NETWORK) {
             worst = one;
+            worst_rc = rc;
+        }
     }
     mr_secret_free(secret);
-    if (rc < 0)
-        mr_err_set(err, rc, worst.class, "%s", worst.msg);
-    return rc;
+    return rc < 0 ? mr_err_set(err, worst_rc, worst.class, "%s", worst.msg) : 0;
 }
 
 amqp_connection_state_t mr_amqp_close(amqp_connection_state_t conn, bool polite)

@@ -82,7 +82,6 @@ int mr_row_set(const struct mr_row *row, void *base, const char *text, const cha
 /* Sets it from a setting. Errors say file, line and key. */
 int mr_row_read(const struct mr_row *row, void *base, const config_setting_t *setting,
     const struct mr_config_source *source, struct mr_err *err) MR_CHECK;
-void mr_row_clear(const struct mr_row *row, void *base);
 bool mr_row_equal(const struct mr_row *row, const void *a, const void *b);
 /* Replaces the value in `to` by a copy of the one in `from`. 0 or -ENOMEM. */
 int mr_row_copy(const struct mr_row *row, void *to, const void *from) MR_CHECK;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void mr_row_clear(const struct mr_row *row, void *base)
+static void clear(const struct mr_row *row, void *base)
 {
     if (mr_row_is_string(row)) {
         char **slot = mr_row_at(row, base);
@@ -145,7 +145,7 @@ int mr_rows_default(struct mr_rows rows, void *base, struct mr_err *err)
 void mr_rows_clear(struct mr_rows rows, void *base)
 {
     for (size_t i = 0; i < rows.count; i++)
-        mr_row_clear(&rows.items[i], base);
+        clear(&rows.items[i], base);
 }
 
 static int unknown_key(struct mr_rows rows, const char *section, const config_setting_t *setting,

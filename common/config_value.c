@@ -47,7 +47,7 @@ int mr_choice_index(const char *choices, const char *text)
     return -1;
 }
 
-void mr_choice_name(const char *choices, int index, char ret[static MR_ROW_NUMBER_LEN])
+static void choice_name(const char *choices, int index, char ret[static MR_ROW_NUMBER_LEN])
 {
     const char *c = choices;
 
@@ -207,7 +207,7 @@ void mr_row_format(const struct mr_row *row, int64_t value, char ret[static MR_R
         snprintf(ret, MR_ROW_NUMBER_LEN, "%s", value ? "true" : "false");
         break;
     case MR_ROW_ENUM:
-        mr_choice_name(row->choices, (int)value, ret);
+        choice_name(row->choices, (int)value, ret);
         break;
     default:
         snprintf(ret, MR_ROW_NUMBER_LEN, "%lld", (long long)value);

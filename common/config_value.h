@@ -28,7 +28,6 @@ static inline bool mr_row_is_list(const struct mr_row *row)
 
 /* Index of text in "a|b|c", or -1. */
 int mr_choice_index(const char *choices, const char *text);
-void mr_choice_name(const char *choices, int index, char ret[static MR_ROW_NUMBER_LEN]);
 
 /* Parses the text of a row that is a number, a truth or a choice into what is stored. The range is
  * not checked. 0 or -EINVAL. */

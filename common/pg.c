@@ -17,7 +17,14 @@
 #define OWNER_OPTIONS                                                                              \
     "-c search_path=millrace,pg_temp -c lock_timeout=60s -c client_min_messages=warning"
 
-static int add(struct mr_pg_params *params, const char *keyword, const char *value)
+/* For PQconnectdbParams. Owned; the password in it is wiped by deinit. */
+struct params {
+    const char *keywords[32];
+    char *values[32];
+    size_t count;
+};
+
+static int add(struct params *params, const char *keyword, const char *value)
 {
     assert(params->count + 1 < sizeof(params->keywords) / sizeof(params->keywords[0]));
     char *copy = strdup(value);
@@ -28,7 +35,7 @@ static int add(struct mr_pg_params *params, const char *keyword, const char *val
     return 0;
 }
 
-static int add_int(struct mr_pg_params *params, const char *keyword, int value)
+static int add_int(struct params *params, const char *keyword, int value)
 {
     char text[16];
     snprintf(text, sizeof(text), "%d", value);
@@ -38,7 +45,7 @@ static int add_int(struct mr_pg_params *params, const char *keyword, int value)
 /* libpq takes hosts and ports as two lists; a socket directory has no port of its own, so libpq's
  * default (PGPORT) holds for it. */
 static int add_hosts(
-    struct mr_pg_params *params, const struct mr_config_database *database, struct mr_err *err)
+    struct params *params, const struct mr_config_database *database, struct mr_err *err)
 {
     struct mr_buf MR_CLEANUP(mr_buf_deinit) hosts = MR_BUF_INIT(64 << 10);
     struct mr_buf MR_CLEANUP(mr_buf_deinit) ports = MR_BUF_INIT(64 << 10);
@@ -64,7 +71,7 @@ static int add_hosts(
     return rc < 0 ? mr_err_set(err, rc, MR_CLASS_INTERNAL, "database.hosts: %s", strerror(-rc)) : 0;
 }
 
-static int add_login(struct mr_pg_params *params, const struct mr_config_database *database,
+static int add_login(struct params *params, const struct mr_config_database *database,
     enum mr_pg_role role, struct mr_err *err)
 {
     const char *user = role == MR_PG_OWNER    ? database->owner_user
@@ -85,7 +92,7 @@ static int add_login(struct mr_pg_params *params, const struct mr_config_databas
     return rc;
 }
 
-static int add_session(struct mr_pg_params *params, const struct mr_config_database *database,
+static int add_session(struct params *params, const struct mr_config_database *database,
     enum mr_pg_role role, const char *application)
 {
     int seconds = (database->connect_timeout_ms + 999) / 1000;
@@ -120,38 +127,38 @@ static int add_session(struct mr_pg_params *params, const struct mr_config_datab
     return rc;
 }
 
-int mr_pg_params_init(struct mr_pg_params *ret, const struct mr_config_database *database,
+static void params_deinit(struct params *params)
+{
+    for (size_t i = 0; i < params->count; i++) {
+        explicit_bzero(params->values[i], strlen(params->values[i]));
+        free(params->values[i]);
+    }
+    *params = (struct params){0};
+}
+
+static int params_init(struct params *ret, const struct mr_config_database *database,
     enum mr_pg_role role, const char *application, struct mr_err *err)
 {
     struct mr_err detail = {MR_CLASS_INTERNAL, "out of memory"};
-    struct mr_pg_params params = {0};
+    struct params params = {0};
     int rc = add_hosts(&params, database, &detail);
     if (rc == 0)
         rc = add_login(&params, database, role, &detail);
     if (rc == 0)
         rc = add_session(&params, database, role, application);
     if (rc < 0) {
-        mr_pg_params_deinit(&params);
+        params_deinit(&params);
         return mr_err_set(err, rc, detail.class, "%s", detail.msg);
     }
     *ret = params;
     return 0;
 }
 
-void mr_pg_params_deinit(struct mr_pg_params *params)
-{
-    for (size_t i = 0; i < params->count; i++) {
-        explicit_bzero(params->values[i], strlen(params->values[i]));
-        free(params->values[i]);
-    }
-    *params = (struct mr_pg_params){0};
-}
-
 int mr_pg_connect(const struct mr_config_database *database, enum mr_pg_role role,
     const char *application, PGconn **ret, struct mr_err *err)
 {
-    struct mr_pg_params MR_CLEANUP(mr_pg_params_deinit) params = {0};
-    int rc = mr_pg_params_init(&params, database, role, application, err);
+    struct params MR_CLEANUP(params_deinit) params = {0};
+    int rc = params_init(&params, database, role, application, err);
     if (rc < 0)
         return rc;
     PGconn *conn = PQconnectdbParams(params.keywords, (const char *const *)params.values, 0);

@@ -11,19 +11,7 @@
 
 enum mr_pg_role { MR_PG_OWNER, MR_PG_WORKER, MR_PG_CLIENT };
 
-/* Keyword/value arrays for PQconnectStartParams / PQconnectdbParams (several hosts, TCP keepalives,
- * application_name, target_session_attrs=read-write, statement_timeout, search_path). Owned; the
- * password in it is wiped by deinit. */
-struct mr_pg_params {
-    const char *keywords[32];
-    char *values[32];
-    size_t count;
-};
-int mr_pg_params_init(struct mr_pg_params *ret, const struct mr_config_database *database,
-    enum mr_pg_role role, const char *application, struct mr_err *err) MR_CHECK;
-void mr_pg_params_deinit(struct mr_pg_params *params);
-
-/* Blocking connect for commands; tries every host. err says what to do ("is PostgreSQL running at
+/* Blocking connect; tries every host. err says what to do ("is PostgreSQL running at
  * ...?"). */
 int mr_pg_connect(const struct mr_config_database *database, enum mr_pg_role role,
     const char *application, PGconn **ret, struct mr_err *err) MR_CHECK;

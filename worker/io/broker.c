@@ -12,7 +12,6 @@ struct mr_broker {
     struct mr_engine *engine;
     struct mr_consumer *consumer;
     struct mr_outbox *outbox;
-    bool paused;
     unsigned closing; /* halves still open */
     void (*done)(void *ctx);
     void *done_ctx;
@@ -39,7 +38,6 @@ static void on_published(void *ctx, struct mr_publish *publish, bool confirmed, 
 static void on_pressed(void *ctx, bool pressed)
 {
     struct mr_broker *broker = ctx;
-    broker->paused = pressed;
     mr_consumer_pause(broker->consumer, pressed);
 }
 
@@ -99,16 +97,6 @@ int mr_broker_start(struct mr_broker *broker, struct mr_engine *engine, struct m
 void mr_broker_drain(struct mr_broker *broker)
 {
     mr_consumer_drain(broker->consumer);
-}
-
-bool mr_broker_paused(const struct mr_broker *broker)
-{
-    return broker->paused;
-}
-
-bool mr_broker_connected(const struct mr_broker *broker)
-{
-    return mr_consumer_connected(broker->consumer);
 }
 
 static void on_half_closed(void *ctx)

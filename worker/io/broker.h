@@ -25,12 +25,6 @@ int mr_broker_start(
 /* Takes no new jobs any more; acks and publishes go on. */
 void mr_broker_drain(struct mr_broker *broker);
 
-/* Whether consuming is paused because the broker has blocked us or too much waits to be published.
- */
-bool mr_broker_paused(const struct mr_broker *broker);
-/* Whether jobs can arrive at this moment. */
-bool mr_broker_connected(const struct mr_broker *broker);
-
 /* Sends what waits (two seconds at most), closes both connections, then calls done; started or not.
  * The engine is told of lost sessions and publishes until then, and never after. */
 void mr_broker_close(struct mr_broker *broker, void (*done)(void *ctx), void *ctx);

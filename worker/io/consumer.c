@@ -370,11 +370,6 @@ void mr_consumer_drain(struct mr_consumer *consumer)
     consumer->drained = true;
 }
 
-bool mr_consumer_connected(const struct mr_consumer *consumer)
-{
-    return consumer->state == UP;
-}
-
 static void goodbye_on_thread(uv_work_t *work)
 {
     struct mr_consumer *consumer = work->data;

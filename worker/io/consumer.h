@@ -31,7 +31,6 @@ void mr_consumer_requeue(struct mr_consumer *consumer, uint64_t session, uint64_
 void mr_consumer_pause(struct mr_consumer *consumer, bool paused);
 /* For good: as paused, but the connection stays for acks until it is closed. */
 void mr_consumer_drain(struct mr_consumer *consumer);
-bool mr_consumer_connected(const struct mr_consumer *consumer);
 
 /* Sends pending acks, closes the connection and every handle, then calls done (at once if it was
  * never started). What is unacked goes back to the queues. */

@@ -10,7 +10,9 @@
 #define RECONNECT_MAX_MS 10000
 #define CONFLICT_MIN_MS 20
 #define CONFLICT_MAX_MS 5000
-#define TROUBLE_MIN_MS 500 /* errors no repetition is likely to mend: a missing function, a bug */
+#define CONFLICT_WHOLE_MAX 3 /* times a group repeats as it is: it may be its size that is wrong   \
+                              */
+#define TROUBLE_MIN_MS 500   /* errors no repetition is likely to mend: a missing function, a bug */
 #define TROUBLE_MAX_MS 30000
 #define STUCK_MS 90000 /* longer than any statement may take: the server does not answer */
 #define GOODBYE_MS 1000
@@ -91,7 +93,7 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
             MR_INT("pause_ms", pause));
     }
     group->due_ms = mr_mono_ms(&store->clock) + pause;
-    if (group->count > 1 && fault != MR_PG_CONFLICT)
+    if (group->count > 1 && (fault != MR_PG_CONFLICT || group->tries > CONFLICT_WHOLE_MAX))
         mr_store_put_back_split(&store->queues, group);
     else
         put_back(store, group);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ struct test_server {
     int fd, port;
     pthread_t thread;
     pthread_mutex_t lock;
-    bool stopping;
+    atomic_bool stopping;
     int connections, seen;
     char paths[SEEN_MAX][128];
     char last[8192], last_copy[8192];

@@ -422,5 +422,31 @@ static void test_no_database(void)
     PQfinish(conn);
 }
 
+/* A connection may fail after the worker was registered: the next one does not register it again.
+ */
+static void test_registers_once(void)
+{
+    PGconn *conn = pgtest_open();
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    struct mr_config config;
+    pgtest_config(&config, false);
+    struct driver driver;
+    pgtest_rows(conn, "alter function reject rename to no_reject"); /* cannot be prepared */
+    driver_init(&driver, &loop, 1, 1, &log_nothing, &config);
+    uint64_t until = uv_now(&loop) + 1000;
+    while (uv_now(&loop) < until)
+        uv_run(&loop, UV_RUN_ONCE);
+    CHECK_STR(pgtest_rows(conn, "select count(*) from workers"), "1");
+    pgtest_rows(conn, "alter function no_reject rename to reject");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK_INT(driver.ended, 1);
+    CHECK_STR(pgtest_rows(conn, "select count(*) from workers"), "1");
+    driver_deinit(&driver);
+    uv_loop_close(&loop);
+    PQfinish(conn);
+}
+
 PG_TEST_MAIN(TEST(test_many_jobs), TEST(test_poison_stands_alone), TEST(test_lost_connections),
-    TEST(test_race), TEST(test_rejects), TEST(test_heartbeat_and_lock), TEST(test_no_database))
+    TEST(test_race), TEST(test_rejects), TEST(test_heartbeat_and_lock), TEST(test_no_database),
+    TEST(test_registers_once))

@@ -26,7 +26,7 @@ uint32_t mr_local_text_lower(uint32_t c)
     return c;
 }
 
-bool mr_local_text_is_letter(uint32_t c)
+static bool is_letter(uint32_t c)
 {
     if (c < 0x80)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -55,7 +55,7 @@ static size_t read_word(const struct mr_local_text *text, size_t at, struct mr_w
     while (end < text->len) {
         uint32_t c;
         size_t n = mr_utf8_next(text->bytes + end, text->len - end, &c);
-        if (!mr_local_text_is_letter(c) || (letters > 0 && stands_alone(c)))
+        if (!is_letter(c) || (letters > 0 && stands_alone(c)))
             break;
         uint32_t lower = mr_local_text_lower(c);
         uppers += lower != c;
@@ -85,7 +85,7 @@ static int find_words(struct mr_local_text *text)
     while (text->words && at < text->len && text->nwords < MR_WORDS_MAX) {
         uint32_t c;
         size_t n = mr_utf8_next(text->bytes + at, text->len - at, &c);
-        if (!mr_local_text_is_letter(c)) {
+        if (!is_letter(c)) {
             at += n;
             continue;
         }

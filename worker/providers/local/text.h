@@ -51,7 +51,6 @@ void mr_local_text_deinit(struct mr_local_text *text);
 
 /* Lower case of a character of the Latin, Greek and Cyrillic scripts; others as they are. */
 uint32_t mr_local_text_lower(uint32_t c);
-bool mr_local_text_is_letter(uint32_t c); /* or a digit; what words are made of */
 
 /* Appends bytes as tidy UTF-8: runs of white space and control characters become one blank, what is
  * no UTF-8 becomes U+FFFD. */
