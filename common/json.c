@@ -122,6 +122,10 @@ int mr_json_parse(const char *bytes, size_t n, unsigned max_depth, json_t **ret,
         return refuse_depth(bytes, deep, max_depth, err);
     json_error_t why;
     json_t *value = json_loadb(bytes, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
+    if (!value && json_error_code(&why) == json_error_null_character)
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
+            "not valid JSON: the character \\u0000 is not allowed, at line %d column %d", why.line,
+            why.column);
     if (!value) {
         /* What jansson quotes behind "near" may be document text, which no message may hold. */
         const char *near = strstr(why.text, " near ");

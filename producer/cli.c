@@ -106,6 +106,9 @@ static enum mr_exit dispatch(struct mr_cli *cli, int argc, char **argv)
         mr_help_overview(cli->err);
         return MR_EXIT_USAGE;
     }
+    bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+    if (help && mr_help_group(cli->out, argv[0]))
+        return MR_EXIT_OK;
     int words = 0;
     cli->command = mr_command_find(argc, argv, &words, &err);
     if (!cli->command)

@@ -194,6 +194,24 @@ static int move_all(struct mover *m)
 
 /* ---- what the user sees ---- */
 
+static json_t *foreseen_json(const struct mover *m, int row)
+{
+    int reuses, runs;
+    mr_dlq_foresee(m->cli, m->jobs, row, &reuses, &runs);
+    return json_pack("{s:s, s:i, s:o}", "job", PQgetvalue(m->jobs, row, MR_DC_JOB), "reuses",
+        reuses, "runs", runs < 0 ? json_null() : json_integer(runs));
+}
+
+/* What --dry-run -o json prints: the whole plan. */
+static void print_plan_json(const struct mover *m)
+{
+    struct mr_list list;
+    mr_list_begin(&list, m->cli);
+    for (int row = 0; row < PQntuples(m->jobs); row++)
+        mr_list_add(&list, foreseen_json(m, row));
+    mr_list_end(&list);
+}
+
 static void print_plan(struct mover *m)
 {
     FILE *out = m->cli->format == MR_FORMAT_JSON ? m->cli->err : m->cli->out;
@@ -206,7 +224,9 @@ static void print_plan(struct mover *m)
         if (m->replay)
             fprintf(out, "%s\n", words);
         else
-            fprintf(out, "its dead letter is deleted; %s results and %s of cost stay readable\n",
+            fprintf(out,
+                "its dead letter will be deleted; %s results and %s of cost stay "
+                "readable\n",
                 PQgetvalue(m->jobs, row, MR_DC_STEPS_DONE), usd);
     }
     if (n > PLAN_LINES)
@@ -244,12 +264,9 @@ static const char *outcome_word(const struct mover *m, const struct item *item)
 
 static void add_json(struct mover *m, const struct item *item, struct mr_list *list)
 {
-    int reuses, runs;
-    mr_dlq_foresee(m->cli, m->jobs, item->row, &reuses, &runs);
-    mr_list_add(
-        list, json_pack("{s:s, s:s, s:i, s:o}", "job", PQgetvalue(m->jobs, item->row, MR_DC_JOB),
-                  "outcome", outcome_word(m, item), "reuses", reuses, "runs",
-                  runs < 0 ? json_null() : json_integer(runs)));
+    json_t *element = foreseen_json(m, item->row);
+    json_object_set_new(element, "outcome", json_string(outcome_word(m, item)));
+    mr_list_add(list, element);
 }
 
 /* Returns how many failed. A job that was to be replayed by name and has no letter failed; one that
@@ -363,16 +380,18 @@ static enum mr_exit run(struct mr_cli *cli, bool replay)
         return code;
     size_t missing = mr_db_missing(cli, jobs, MR_DLQ_MISSING);
     struct mover mover = {.cli = cli, .jobs = jobs, .replay = replay};
-    bool dry = mr_args_has(&cli->args, "dry-run");
-    if (PQntuples(jobs) > 0 || missing == 0)
+    bool dry = mr_args_has(&cli->args, "dry-run"), json = cli->format == MR_FORMAT_JSON;
+    if (!dry || !json)
         print_plan(&mover);
     if (PQntuples(jobs) == 0 || dry) {
         if (PQntuples(jobs) == 0 && missing == 0)
             mr_cli_note(cli, "no such dead jobs");
-        if (cli->format == MR_FORMAT_JSON)
-            fputs("[]\n", cli->out);
+        if (json)
+            print_plan_json(&mover);
     } else if (!agreed(&mover)) {
         code = MR_EXIT_FAILED;
+        if (json)
+            fputs("[]\n", cli->out);
     } else {
         code = carry_out(&mover, conn);
     }
@@ -392,7 +411,9 @@ static enum mr_exit drop(struct mr_cli *cli)
 static const struct mr_option options[] = {
     MR_DLQ_FILTERS,
     {.name = "all", .type = MR_OPT_FLAG, .help = "Every dead job"},
-    {.name = "dry-run", .type = MR_OPT_FLAG, .help = "Only tell what would be done"},
+    {.name = "dry-run",
+        .type = MR_OPT_FLAG,
+        .help = "Only tell what would be done; with -o json as an array"},
     {.name = "yes", .letter = 'y', .type = MR_OPT_FLAG, .help = "Do not ask"},
     {NULL},
 };

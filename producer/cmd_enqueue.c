@@ -196,14 +196,29 @@ static void idle(void *ctx)
     fflush(cli->out);
 }
 
+/* The inputs that can be counted without reading them. */
+static void nothing_sent(struct enqueue *e, const char *why)
+{
+    const struct mr_args *args = &e->cli->args;
+    const char *value;
+    for (size_t i = 0; i < args->noperands; i++)
+        mr_report_unsent(&e->report, args->operands[i], why);
+    for (size_t i = 0; mr_args_nth(args, "text", i); i++)
+        mr_report_unsent(&e->report, "--text", why);
+    for (size_t i = 0; (value = mr_args_nth(args, "url", i)); i++)
+        mr_report_unsent(&e->report, value, why);
+}
+
 static enum mr_exit connect_all(struct enqueue *e)
 {
     struct mr_err err;
     if (e->plan.watch) {
         struct mr_wait_ops ops = mr_report_wait_ops(&e->report);
         e->wait = mr_wait_new(e->cli, &ops);
-        if (!e->wait)
+        if (!e->wait) {
+            nothing_sent(e, "PostgreSQL cannot be used");
             return MR_EXIT_UNREACHABLE;
+        }
         e->report.wait = e->wait;
     }
     struct mr_sender_world world = {.broker = &e->cli->config->broker,
@@ -218,6 +233,7 @@ static enum mr_exit connect_all(struct enqueue *e)
         .note_ctx = e->cli};
     if (mr_sender_new(&world, &e->sender, &err) < 0) {
         mr_cli_error(e->cli, "%s; nothing was enqueued", err.msg);
+        nothing_sent(e, err.msg);
         return MR_EXIT_UNREACHABLE;
     }
     return MR_EXIT_OK;
@@ -331,7 +347,9 @@ static const struct mr_option options[] = {
     {.name = "timeout",
         .type = MR_OPT_DURATION,
         .arg = "DURATION",
-        .help = "How long to wait for a broker that has gone or takes nothing; 30s unless given"},
+        .help =
+            "How long to wait for a broker that is lost midway or takes nothing; 30s unless given. "
+            "One that is down at the start is not waited for"},
     {NULL},
 };
 
@@ -364,7 +382,7 @@ const struct mr_command mr_cmd_enqueue = {
         "ids for as long as --timeout allows; after that it is reported as failed. Ctrl-C stops "
         "and tells what was confirmed.\n\n"
         "With --wait, -o json prints a job when it has ended, with its results, and the exit code "
-        "is 0 only if every job is done.",
+        "is 0 only if every job is done. Ctrl-C leaves the jobs running and tells how to go on.",
     .examples = "  millrace enqueue report.pdf notes.txt\n"
                 "  millrace enqueue --wait --text 'The mill by the river was sold in 1912.'\n"
                 "  millrace enqueue --jsonl jobs.jsonl --tenant acme -o ids > ids.txt\n"

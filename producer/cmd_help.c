@@ -24,6 +24,8 @@ static enum mr_exit run(struct mr_cli *cli)
         cli->args.noperands > 1 ? (char *)(uintptr_t)cli->args.operands[1] : NULL};
     const struct mr_command *command =
         mr_command_find((int)cli->args.noperands, argv, &words, &err);
+    if (!command && cli->args.noperands == 1 && mr_help_group(cli->out, argv[0]))
+        return MR_EXIT_OK;
     if (!command) {
         mr_cli_error(cli, "%s", err.msg);
         return MR_EXIT_USAGE;
@@ -42,9 +44,10 @@ const struct mr_command mr_cmd_help = {
     .name = "help",
     .operands = "[COMMAND]",
     .summary = "explain a command",
-    .details = "Explains a command, or lists all of them.",
+    .details = "Explains a command, lists those of a group such as dlq, or lists all of them.",
     .examples =
         "  millrace help enqueue\n"
+        "  millrace help dlq\n"
         "  millrace help --completion > ~/.local/share/bash-completion/completions/millrace\n",
     .options = options,
     .max_operands = 2,

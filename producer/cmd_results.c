@@ -58,14 +58,31 @@ static void put_indented(struct mr_cli *cli, const char *text, size_t n)
     }
 }
 
-void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool whole)
+/* What people read of an output: its text, or its JSON. The caller's. */
+static char *readable(const PGresult *results, int row)
 {
     MR_CLEANUP(mr_json_decrefp) json_t *output = mr_results_json(results, row);
-    json_t *member = json_object_get(output, "text");
-    char *dump = member ? NULL : json_dumps(output, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    const char *text = json_is_string(member) ? json_string_value(member) : dump ? dump : "";
-    size_t n = json_is_string(member) ? json_string_length(member) : strlen(text);
-    size_t shown = whole ? n : mr_utf8_prefix(text, n, SHOWN_BYTES);
+    json_t *text = json_object_get(output, "text");
+    return json_is_string(text) ? strdup(json_string_value(text))
+                                : json_dumps(output, JSON_INDENT(2) | JSON_ENCODE_ANY);
+}
+
+/* Nothing but the output, as for a file. */
+static void print_bare(struct mr_cli *cli, const PGresult *results)
+{
+    char *text = readable(results, 0);
+    size_t n = text ? strlen(text) : 0;
+    mr_output_safe(cli->out, text ? text : "", true);
+    if (n == 0 || text[n - 1] != '\n')
+        fputc('\n', cli->out);
+    free(text);
+}
+
+void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool whole)
+{
+    char *readably = readable(results, row);
+    const char *text = readably ? readably : "";
+    size_t n = strlen(text), shown = whole ? n : mr_utf8_prefix(text, n, SHOWN_BYTES);
     fputs("  ", cli->out);
     mr_output_safe(cli->out, PQgetvalue(results, row, MR_RC_STEP), false);
     fputs(":\n", cli->out);
@@ -73,7 +90,7 @@ void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool
     if (shown < n)
         fprintf(cli->out, "    ... %zu bytes more: millrace results %s --step %s\n", n - shown,
             PQgetvalue(results, row, MR_RC_JOB), PQgetvalue(results, row, MR_RC_STEP));
-    free(dump);
+    free(readably);
 }
 
 static enum mr_exit run(struct mr_cli *cli)
@@ -92,6 +109,8 @@ static enum mr_exit run(struct mr_cli *cli)
     struct mr_rows rows = mr_db_rows(results, columns, NCOLUMNS);
     if (cli->format == MR_FORMAT_JSON) {
         mr_output_rows(cli, &rows, "");
+    } else if (step && cli->args.noperands == 1 && PQntuples(results) == 1) {
+        print_bare(cli, results);
     } else {
         for (int row = 0; row < PQntuples(results); row++) {
             const char *job = PQgetvalue(results, row, MR_RC_JOB);
@@ -107,7 +126,10 @@ static enum mr_exit run(struct mr_cli *cli)
 }
 
 static const struct mr_option options[] = {
-    {.name = "step", .type = MR_OPT_TEXT, .arg = "STEP", .help = "Only this step's output, whole"},
+    {.name = "step",
+        .type = MR_OPT_TEXT,
+        .arg = "STEP",
+        .help = "Only this step's output, whole; of one job just that, without headings"},
     {NULL},
 };
 

@@ -97,7 +97,8 @@ void mr_dlq_foresee_words(
 {
     int reuses, runs;
     mr_dlq_foresee(cli, jobs, row, &reuses, &runs);
-    int n = snprintf(ret, MR_DLQ_WORDS, "reuses %d step%s, runs ", reuses, reuses == 1 ? "" : "s");
+    int n = snprintf(
+        ret, MR_DLQ_WORDS, "will reuse %d step%s and run ", reuses, reuses == 1 ? "" : "s");
     if (runs >= 0)
         n += snprintf(ret + n, MR_DLQ_WORDS - (size_t)n, "%d", runs);
     else

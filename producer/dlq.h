@@ -63,7 +63,7 @@ PGresult *mr_dlq_select(struct mr_cli *cli, PGconn *conn, const struct mr_dlq_fi
 /* Steps a replay reuses, and runs (-1: unknown, the pipeline is not in this configuration). */
 void mr_dlq_foresee(
     struct mr_cli *cli, const PGresult *jobs, int row, int *ret_reuses, int *ret_runs);
-/* The same in words: "reuses 2 steps, runs 1". */
+/* The same in words: "will reuse 2 steps and run 1". */
 #define MR_DLQ_WORDS 128
 void mr_dlq_foresee_words(
     struct mr_cli *cli, const PGresult *jobs, int row, char ret[static MR_DLQ_WORDS]);

@@ -71,6 +71,25 @@ void mr_help_command(FILE *out, const struct mr_command *command)
     fprintf(out, "\nExamples:\n%s", command->examples);
 }
 
+bool mr_help_group(FILE *out, const char *group)
+{
+    size_t n = strlen(group);
+    bool any = false;
+    for (const struct mr_command *const *c = mr_commands(); *c; c++) {
+        if (strncmp((*c)->name, group, n) != 0 || (*c)->name[n] != ' ')
+            continue;
+        if (!any)
+            fprintf(
+                out, "Usage: millrace %s COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n", group);
+        any = true;
+        fprintf(out, "  %-14s%s\n", (*c)->name, (*c)->summary);
+    }
+    if (any)
+        fprintf(
+            out, "\nmillrace %s COMMAND --help explains a command and shows examples.\n", group);
+    return any;
+}
+
 void mr_help_overview(FILE *out)
 {
     fputs("millrace: runs AI jobs in bulk\n\n"

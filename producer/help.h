@@ -4,6 +4,8 @@
 #include "producer/command.h"
 
 void mr_help_overview(FILE *out);
+/* The commands that begin with this word, such as dlq. False: there are none. */
+bool mr_help_group(FILE *out, const char *group);
 void mr_help_command(FILE *out, const struct mr_command *command);
 
 /* millrace.1 (command NULL) or millrace-<command>.1. */

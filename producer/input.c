@@ -130,6 +130,12 @@ static int skip_line(struct mr_input *input, size_t max, struct mr_err *err)
     return mr_err_set(err, -EMSGSIZE, MR_CLASS_INVALID, "the line is longer than %zu bytes", max);
 }
 
+/* The bytes of a byte order mark that begin this text. */
+static size_t mark(const char *text, size_t n)
+{
+    return n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 int mr_input_line(
     struct mr_input *input, size_t max, const char **ret_line, size_t *ret_n, struct mr_err *err)
 {
@@ -141,7 +147,11 @@ int mr_input_line(
         if (end || (input->eof && have)) {
             *ret_n = end ? (size_t)(end - start) : have;
             input->pos += *ret_n + (end != NULL);
-            input->line++;
+            if (input->line++ == 0) {
+                size_t skip = mark(start, *ret_n);
+                start += skip;
+                *ret_n -= skip;
+            }
             if (*ret_n > max)
                 return mr_err_set(
                     err, -EMSGSIZE, MR_CLASS_INVALID, "the line is longer than %zu bytes", max);

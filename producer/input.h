@@ -31,8 +31,9 @@ void mr_input_close(struct mr_input *input);
  * its size alone, unread. 0; -EMSGSIZE; -ENODATA when it is empty; or what wait said; with err. */
 int mr_input_all(struct mr_input *input, struct mr_buf *buf, struct mr_err *err) MR_CHECK;
 
-/* The next line without its newline, valid until the next call. 1; 0 at the end; -EMSGSIZE with err
- * for one longer than max (go on with the next); anything else negative ends the reading. */
+/* The next line without its newline (and, of the first one, without a UTF-8 byte order mark), valid
+ * until the next call. 1; 0 at the end; -EMSGSIZE with err for one longer than max (go on with the
+ * next); anything else negative ends the reading. */
 int mr_input_line(struct mr_input *input, size_t max, const char **ret_line, size_t *ret_n,
     struct mr_err *err) MR_CHECK;
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define TOLD_MAX 1000 /* refusals and failures told one by one on stderr */
+#define STEP_COLUMNS 10
+#define GO_ON_MAX 20 /* jobs still running told by id */
 
 void mr_report_begin(struct mr_report *ret, struct mr_cli *cli, int64_t total)
 {
@@ -56,11 +58,40 @@ void mr_report_refused(struct mr_report *report, const char *source, const struc
     mr_progress_draw(&report->progress);
 }
 
+void mr_report_unsent(struct mr_report *report, const char *source, const char *why)
+{
+    report->progress.failed++;
+    if (report->cli->format == MR_FORMAT_JSON)
+        add_json(report, NULL, source, "failed", why);
+}
+
 static void heading(struct mr_report *report, const char *text)
 {
     if (!report->headed)
         fputs(text, report->cli->out);
     report->headed = true;
+}
+
+/* A row of a job that is waited for. On a terminal a long step is cut, so that the row fits 80
+ * columns. seconds and cost may be NULL. */
+static void wait_row(struct mr_report *report, const struct mr_uuid *job, const char *step,
+    const char *state, const char *seconds, const char *cost)
+{
+    char id[MR_UUID_LEN], usd[MR_USD_LEN];
+    FILE *out = report->cli->out;
+    mr_uuid_format(job, id);
+    make_way(report);
+    heading(report, "JOB                                   STEP        STATE    SECONDS  COST\n");
+    if (report->cli->width > 0 && strlen(step) > STEP_COLUMNS)
+        fprintf(out, "%s  %.*s…  ", id, STEP_COLUMNS - 1, step);
+    else
+        fprintf(out, "%s  %-*s  ", id, STEP_COLUMNS, step);
+    mr_usd_tidy(cost, usd);
+    if (seconds)
+        fprintf(out, "%-9s %6s  %s\n", state, seconds, usd);
+    else
+        fprintf(out, "%s\n", state);
+    fflush(out);
 }
 
 static void confirmed(struct mr_report *report, const struct mr_shipment *shipment, const char *id)
@@ -72,10 +103,11 @@ static void confirmed(struct mr_report *report, const struct mr_shipment *shipme
     make_way(report);
     if (report->cli->format == MR_FORMAT_IDS) {
         fprintf(out, "%s\n", id);
-    } else if (report->wait) {
-        return; /* told when it ends */
     } else if (report->cli->format == MR_FORMAT_JSON) {
-        add_json(report, &shipment->id, shipment->source, "confirmed", NULL);
+        if (!report->wait) /* else told when it ends */
+            add_json(report, &shipment->id, shipment->source, "confirmed", NULL);
+    } else if (report->wait) {
+        wait_row(report, &shipment->id, "(job)", "queued", NULL, NULL);
     } else {
         heading(report, "JOB                                   STATE      SOURCE\n");
         fprintf(out, "%s  confirmed  ", id);
@@ -109,26 +141,11 @@ void mr_report_fate(
 
 /* ---- --wait ---- */
 
-/* `job` is what the row is told about: its id, then columns of fixed width. */
-static void wait_row(struct mr_report *report, const struct mr_waited *job, const char *step,
-    const char *state, const char *seconds, const char *cost)
-{
-    char id[MR_UUID_LEN], usd[MR_USD_LEN];
-    FILE *out = report->cli->out;
-    mr_uuid_format(&job->id, id);
-    mr_usd_tidy(cost, usd);
-    make_way(report);
-    heading(report, "JOB                                   STEP              STATE       SECONDS  "
-                    "COST\n");
-    fprintf(out, "%s  %-16s  %-9s  %8s  %s\n", id, step, state, seconds, usd);
-    fflush(out);
-}
-
 static void on_step(void *ctx, const struct mr_waited *job, const PGresult *steps, int row)
 {
     struct mr_report *report = ctx;
     if (report->cli->format == MR_FORMAT_TABLE)
-        wait_row(report, job, PQgetvalue(steps, row, MR_WS_STEP),
+        wait_row(report, &job->id, PQgetvalue(steps, row, MR_WS_STEP),
             PQgetvalue(steps, row, MR_WS_STATE), PQgetvalue(steps, row, MR_WS_SECONDS),
             PQgetvalue(steps, row, MR_WS_COST));
 }
@@ -149,7 +166,7 @@ static void end_table(struct mr_report *report, const struct mr_waited *job, con
     int row, const PGresult *results)
 {
     FILE *out = report->cli->out;
-    wait_row(report, job, "(job)", PQgetvalue(jobs, row, MR_WJ_STATE),
+    wait_row(report, &job->id, "(job)", PQgetvalue(jobs, row, MR_WJ_STATE),
         PQgetvalue(jobs, row, MR_WJ_SECONDS), PQgetvalue(jobs, row, MR_WJ_COST));
     for (int i = 0; i < PQntuples(results); i++)
         mr_results_print(report->cli, results, i, false);
@@ -216,10 +233,35 @@ struct mr_wait_ops mr_report_wait_ops(struct mr_report *report)
     return (struct mr_wait_ops){.step = on_step, .end = on_end, .ctx = report};
 }
 
+/* What was confirmed and has not ended: how to go on, and with -o json where it stands. */
+static void tell_running(struct mr_report *report)
+{
+    char id[MR_UUID_LEN];
+    const struct mr_waited *job;
+    MR_CLEANUP(mr_buf_deinit) struct mr_buf ids = MR_BUF_INIT((MR_UUID_LEN + 1) * GO_ON_MAX + 1);
+    size_t told = 0, pending = mr_wait_pending(report->wait);
+    int r = 0;
+    for (size_t at = 0; (job = mr_wait_next(report->wait, &at));) {
+        mr_uuid_format(&job->id, id);
+        if (told < GO_ON_MAX && r == 0) {
+            r = mr_buf_printf(&ids, " %s", id);
+            told++;
+        }
+        if (report->cli->format == MR_FORMAT_JSON)
+            add_json(report, &job->id, job->source, job->state, NULL);
+    }
+    if (r == 0 && told > 0)
+        mr_cli_note(report->cli, "still running: millrace status%s", ids.data);
+    if (told < pending)
+        mr_cli_note(report->cli, "... and %zu jobs more", pending - told);
+}
+
 void mr_report_end(struct mr_report *report)
 {
     struct mr_progress *p = &report->progress;
     mr_progress_end(p);
+    if (report->wait)
+        tell_running(report);
     if (report->cli->format == MR_FORMAT_JSON)
         mr_list_end(&report->list);
     fflush(report->cli->out);

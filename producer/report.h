@@ -1,5 +1,5 @@
 /* What enqueue tells: a row, a JSON element or an id for each job, errors, and the sum at the end.
- * With --wait it tells of steps and results instead of confirms. */
+ * With --wait it tells of steps and results too. */
 #pragma once
 
 #include "producer/output.h"
@@ -20,6 +20,8 @@ struct mr_report {
 void mr_report_begin(struct mr_report *ret, struct mr_cli *cli, int64_t total);
 /* An input that never became a job: err says which and why. */
 void mr_report_refused(struct mr_report *report, const char *source, const struct mr_err *err);
+/* An input that was not even read, since nothing can be enqueued; the user has been told why. */
+void mr_report_unsent(struct mr_report *report, const char *source, const char *why);
 /* For mr_sender_world: ctx is the report. */
 void mr_report_fate(
     void *ctx, const struct mr_shipment *shipment, enum mr_fate fate, const char *why);

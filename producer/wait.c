@@ -75,8 +75,8 @@ int mr_wait_add(struct mr_wait *wait, const struct mr_uuid *id, const char *sour
     if (!name)
         return -ENOMEM;
     wait->slots[slot_of(wait, id)] = (uint32_t)(wait->njobs + 1);
-    wait->jobs[wait->njobs++] =
-        (struct mr_waited){.id = *id, .follows = *id, .source = name, .heard = true};
+    wait->jobs[wait->njobs++] = (struct mr_waited){
+        .id = *id, .follows = *id, .source = name, .state = "queued", .heard = true};
     wait->pending++;
     wait->heard++;
     return 0;
@@ -161,9 +161,11 @@ static void on_job(struct mr_wait *wait, struct mr_waited *job, const PGresult *
         mr_cli_note(wait->cli, "%s: the same idempotency key as %s, whose result it gets", text,
             PQgetvalue(jobs, row, MR_WJ_DUPLICATE_OF));
         mr_wait_expect(wait, &original);
-    } else if (is_end(PQgetvalue(jobs, row, MR_WJ_STATE))) {
-        end(wait, job, jobs, row);
+        return;
     }
+    snprintf(job->state, sizeof(job->state), "%s", PQgetvalue(jobs, row, MR_WJ_STATE));
+    if (is_end(job->state))
+        end(wait, job, jobs, row);
 }
 
 static char *id_list(const struct mr_wait *wait, const uint32_t *batch, size_t n)
@@ -206,13 +208,13 @@ static int look(struct mr_wait *wait, const uint32_t *batch, size_t n)
         return -ENOMEM;
     int r = ask(wait,
         "select job_id, state, duplicate_of, round(extract(epoch from ended_at - "
-        "coalesce(created_at, claimed_at))::numeric, 3), cost_usd, error_class, error_message, "
+        "coalesce(created_at, claimed_at))::numeric, 2), cost_usd, error_class, error_message, "
         "error_step from millrace.job_overview where job_id = any($1::uuid[])",
         1, ids, &jobs);
     if (r == 0)
         r = ask(wait,
             "select job_id, step, state, round(extract(epoch from ended_at - "
-            "started_at)::numeric, 3), cost_usd from millrace.job_steps "
+            "started_at)::numeric, 2), cost_usd from millrace.job_steps "
             "where job_id = any($1::uuid[]) and state <> 'running' order by ended_at, "
             "array_position($2::text[], step), step",
             2, ids, &steps);
@@ -354,4 +356,11 @@ PGconn *mr_wait_db(struct mr_wait *wait)
 size_t mr_wait_pending(const struct mr_wait *wait)
 {
     return wait->pending;
+}
+
+const struct mr_waited *mr_wait_next(const struct mr_wait *wait, size_t *at)
+{
+    while (*at < wait->njobs && wait->jobs[*at].ended)
+        ++*at;
+    return *at < wait->njobs ? &wait->jobs[(*at)++] : NULL;
 }

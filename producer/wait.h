@@ -9,8 +9,9 @@ struct mr_waited {
     struct mr_uuid id;
     struct mr_uuid follows; /* the job whose end counts: itself, or the one it is a duplicate of */
     char *source;
-    char *told; /* names of the steps already told, each with a newline behind it */
-    bool heard; /* an event has come since the last look */
+    char *told;     /* names of the steps already told, each with a newline behind it */
+    char state[16]; /* as of the last look */
+    bool heard;     /* an event has come since the last look */
     bool ended;
 };
 
@@ -56,3 +57,6 @@ int mr_wait_turn(struct mr_wait *wait, int timeout_ms) MR_CHECK;
 int mr_wait_run(struct mr_wait *wait, struct mr_signals *signals, int64_t timeout_ms) MR_CHECK;
 
 size_t mr_wait_pending(const struct mr_wait *wait);
+/* The next job that has not ended, in the order they were added; *at begins with 0. NULL: no more.
+ */
+const struct mr_waited *mr_wait_next(const struct mr_wait *wait, size_t *at);

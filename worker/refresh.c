@@ -6,29 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int check_prompts(const struct mr_config *config, struct mr_err *err)
-{
-    for (size_t p = 0; p < config->npipelines; p++) {
-        const struct mr_pipeline *pipeline = &config->pipelines[p];
-        for (size_t s = 0; s < pipeline->nsteps; s++) {
-            if (pipeline->steps[s].kind != MR_STEP_CHAT)
-                continue;
-            int r = mr_chat_check_prompt(pipeline, s, err);
-            if (r < 0)
-                return mr_err_prefix(err, r, "pipeline \"%s\", step \"%s\"", pipeline->name,
-                    pipeline->steps[s].name);
-        }
-    }
-    return 0;
-}
-
 int mr_refresh_config(const char *path, struct mr_config **ret, struct mr_err *err)
 {
     struct mr_config *config;
     int r = mr_config_load(path, &config, err);
     if (r < 0)
         return r;
-    r = check_prompts(config, err);
+    r = mr_chat_check_prompts(config, err);
     if (r == 0)
         r = mr_config_load_keys(config, err);
     if (r < 0) {

@@ -149,11 +149,11 @@ class CliTest(millrace.StackCase):
 
         unasked = self.stack.run("dlq", "replay", job)
         self.assertEqual(unasked.returncode, 1)
-        self.assertIn(f"job {job}: reuses 2 steps, runs 1", unasked.stdout)
+        self.assertIn(f"job {job}: will reuse 2 steps and run 1", unasked.stdout)
         self.assertIn("--yes", unasked.stderr)
         self.assertEqual(self.stack.ready(DEAD), 1)
 
-        self.assertIn("reuses 2 steps, runs 1", self.stack.ok("dlq", "replay", job, "--yes"))
+        self.assertIn("will reuse 2 steps and run 1", self.stack.ok("dlq", "replay", job, "--yes"))
         millrace.wait_until("the end", lambda: self.stack.states([job]) == {"done": 1})
         self.assertEqual(self.asked("good"), before)
         self.assertEqual(self.stack.ready(DEAD), 0)

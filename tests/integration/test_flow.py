@@ -132,7 +132,7 @@ class FlowTest(millrace.StackCase):
         self.assertIn("extract", good)
         before = self.sent([job])
         plan = self.stack.ok("dlq", "replay", job, "--dry-run")
-        self.assertIn(f"reuses {len(good)} steps, runs {6 - len(good)}", plan)
+        self.assertIn(f"will reuse {len(good)} steps and run {6 - len(good)}", plan)
         millrace.wait_until("the dead letter", lambda: self.stack.dead_letters([job]))
         self.stack.ok("dlq", "replay", job, "--yes")
         millrace.wait_until("the replay", lambda: self.stack.states([job]) == {"done": 1})

@@ -105,7 +105,7 @@ class ProviderTest(millrace.StackCase):
         before = len(self.standin.ledger("sum"))
         done = self.stack.run("dlq", "replay", job, "--yes")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout + done.stderr, r"reuses 2 steps?, runs 1")
+        self.assertRegex(done.stdout + done.stderr, r"will reuse 2 steps? and run 1")
         self.stack.wait_ended([job])
         millrace.wait_until("the replayed job", lambda: self.stack.states([job]) == {"done": 1})
         self.assertEqual(len(self.standin.ledger("sum")), before)

@@ -27,6 +27,9 @@ int mr_chat_render(
 int mr_chat_check_prompt(
     const struct mr_pipeline *pipeline, size_t step, struct mr_err *err) MR_CHECK;
 
+/* The same for every prompt of the configuration; err names pipeline and step. */
+int mr_chat_check_prompts(const struct mr_config *config, struct mr_err *err) MR_CHECK;
+
 /* Makes the step's output of an answer whose class is NONE: trimmed; empty = bad_output; over
  * 50,000 characters cut and "truncated": true; with a schema: parsed JSON (a ```json fence is taken
  * off) that conforms, else bad_output. 0 with *ret (caller's reference: {"text":...} or the JSON

@@ -194,3 +194,19 @@ int mr_chat_check_prompt(const struct mr_pipeline *pipeline, size_t step, struct
     struct mr_prompt prompt MR_CLEANUP(mr_prompt_deinit);
     return mr_prompt_parse(pipeline, step, &prompt, err);
 }
+
+int mr_chat_check_prompts(const struct mr_config *config, struct mr_err *err)
+{
+    for (size_t p = 0; p < config->npipelines; p++) {
+        const struct mr_pipeline *pipeline = &config->pipelines[p];
+        for (size_t s = 0; s < pipeline->nsteps; s++) {
+            if (pipeline->steps[s].kind != MR_STEP_CHAT)
+                continue;
+            int r = mr_chat_check_prompt(pipeline, s, err);
+            if (r < 0)
+                return mr_err_prefix(err, r, "pipeline \"%s\", step \"%s\"", pipeline->name,
+                    pipeline->steps[s].name);
+        }
+    }
+    return 0;
+}

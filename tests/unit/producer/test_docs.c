@@ -75,4 +75,19 @@ static void tables_are_complete(void)
     }
 }
 
-TEST_MAIN(TEST(man_pages), TEST(completion), TEST(tables_are_complete))
+static void groups_list_their_commands(void)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    CHECK(mr_help_group(out, "dlq"));
+    CHECK(!mr_help_group(out, "enqueue"));
+    CHECK(!mr_help_group(out, "dl"));
+    fclose(out);
+    CHECK(strstr(text, "  dlq replay") && strstr(text, "  dlq show"));
+    CHECK(!strstr(text, "jobs list"));
+    free(text);
+}
+
+TEST_MAIN(
+    TEST(man_pages), TEST(completion), TEST(tables_are_complete), TEST(groups_list_their_commands))

@@ -93,6 +93,18 @@ static void reads_lines(void)
     mr_input_close(&input);
 }
 
+static void skips_a_byte_order_mark(void)
+{
+    struct mr_input input;
+    struct mr_err err;
+    static const char text[] = "\xef\xbb\xbf{}\n\xef\xbb\xbf{}\n";
+    put_file("marked", text, sizeof(text) - 1);
+    CHECK_INT(mr_input_open("marked", NULL, NULL, &input, &err), 0);
+    check_line(&input, "{}", 1);
+    check_line(&input, "\xef\xbb\xbf{}", 2);
+    mr_input_close(&input);
+}
+
 static void skips_a_line_of_many_chunks(void)
 {
     struct mr_input input;
@@ -126,5 +138,5 @@ static void guesses_media_types(void)
 }
 
 TEST_MAIN(TEST(reads_documents_up_to_the_limit), TEST(refuses_a_huge_file_unread),
-    TEST(refuses_a_pipe_that_never_ends), TEST(reads_lines), TEST(skips_a_line_of_many_chunks),
-    TEST(guesses_media_types))
+    TEST(refuses_a_pipe_that_never_ends), TEST(reads_lines), TEST(skips_a_byte_order_mark),
+    TEST(skips_a_line_of_many_chunks), TEST(guesses_media_types))

@@ -93,6 +93,7 @@ static void a_wrong_line_is_named(void)
         {"{\"a\":1,\"a\":2}", "a"},
         {"", "JSON"},
         {"{\"input\":{\"text\":\"\xff\"}}", "f:7"},
+        {"{\"input\":{\"text\":\"a\\u0000b\"}}", "the character \\u0000 is not allowed"},
     };
     struct mr_job_plan p = plan();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -103,6 +104,7 @@ static void a_wrong_line_is_named(void)
         if (!strstr(err.msg, cases[i][1]) || strncmp(err.msg, "f:7: ", 5) != 0)
             fprintf(stderr, "# %s: %s\n", line, err.msg);
         CHECK(strstr(err.msg, cases[i][1]) && strncmp(err.msg, "f:7: ", 5) == 0);
+        CHECK(!strstr(err.msg, "JSON_"));
     }
     done(&p);
 }
