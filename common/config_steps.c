@@ -177,6 +177,9 @@ static int read_step(struct draft *draft, size_t i, struct mr_err *err)
         return rc;
     if (step->kind == MR_STEP_EXTRACT)
         return read_extract(draft, i, err);
+    if (step->on_error == MR_ON_ERROR_DEGRADE && !step->task)
+        return STEP_FAIL(draft, i, draft->groups[i], err,
+            "to degrade, the local provider must know what to do: give the step a task");
     rc = read_model(draft, i, err);
     if (rc == 0)
         rc = read_prompt(draft, i, err);

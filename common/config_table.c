@@ -76,7 +76,7 @@ static const struct mr_row scalars[] = {
         .reloadable = true,
         .help = "A job whose worker died this often in a row, without a step finished in between, "
                 "is a dead letter."},
-    {"worker", "lease_max", MR_ROW_MS, AT(worker.lease_max_ms), 1000, 24 * 60 * MINUTE, "15m",
+    {"worker", "lease_max", MR_ROW_MS, AT(worker.lease_max_ms), 1000, 15 * MINUTE, "15m",
         .reloadable = true,
         .help = "No message is held longer: the job is published again. At most half of the "
                 "broker's consumer timeout (30 minutes unless changed there)."},

@@ -30,7 +30,7 @@ void mr_job_event(struct mr_job *job, const char *event, const char *step, const
     /* Names obey mr_name_check, so none needs escaping. */
     int r = mr_buf_printf(&body,
         "{\"v\":1,\"event\":\"%s\",\"job\":\"%s\",\"tenant\":\"%s\",\"pipeline\":\"%s\","
-        "\"step\":%s%s%s,\"state\":\"%s\",\"cost_usd\":\"%s\",\"at\":\"%s\"}",
+        "\"step\":%s%s%s,\"state\":\"%s\",\"spent_usd\":\"%s\",\"at\":\"%s\"}",
         event, id, job->envelope.tenant, job->envelope.pipeline, *step ? "\"" : "",
         *step ? step : "null", *step ? "\"" : "", state, cost, at);
     char *bytes = r == 0 && publish ? mr_buf_steal(&body, &publish->len) : NULL;
@@ -139,7 +139,7 @@ static void log_end(const struct mr_job *job, enum mr_level level, const char *e
     mr_money_format(job->spent_pico, cost);
     mr_log(log, level, event, MR_STR("job", id), MR_STR("tenant", job->envelope.tenant),
         MR_STR("pipeline", job->envelope.pipeline), MR_INT("epoch", job->epoch),
-        MR_STR("cost_usd", cost), MR_STR("step", *job->error_step ? job->error_step : NULL),
+        MR_STR("spent_usd", cost), MR_STR("step", *job->error_step ? job->error_step : NULL),
         MR_STR("class", job->failed ? mr_class_name(job->error.class) : NULL),
         MR_STR("why", job->failed ? job->error.msg : NULL));
 }

@@ -2,7 +2,7 @@
  * sockets, no clock of its own, no locks. It sees the world through struct mr_world and is told
  * what happened by the functions below; each may call ops.
  *
- * The protocol of one delivery (DESIGN.md section 3):
+ * The protocol of one delivery (docs/architecture.md):
  *   delivered -> (slot free) parse -> claim -> run steps, a commit per checkpoint -> last commit
  * ends the job -> ack -> event. A message is acked only after its job has ended in SQL, or after
  * the envelope has been published again and confirmed. */

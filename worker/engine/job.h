@@ -67,6 +67,8 @@ struct mr_step {
     int tries[MR_CLASS_COUNT]; /* answers of each class in this lease */
     int64_t retry_at_ms;       /* BACKOFF: monotonic */
     int64_t started_ms;        /* wall; 0 = not yet */
+    bool degraded;             /* its model failed for good: the local provider answers */
+    struct mr_model local;     /* degraded: borrowed strings */
     struct mr_call *call;      /* BEGINNING, CALLING */
     json_t *output;            /* done */
     bool committed;            /* ENDED, and SQL knows */
@@ -130,7 +132,7 @@ int64_t mr_dag_next_retry(const struct mr_job *job);
 
 /* ---- retry.c: the one owner of retries ---- */
 /* Whether a step that failed with this class for the nth time (1...) gets another call, and after
- * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of DESIGN.md section 6. */
+ * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of docs/architecture.md, "Errors". */
 bool mr_retry_delay(enum mr_class class, int nth, int64_t advised_ms,
     const struct mr_random *random, int64_t *ret_ms);
 

@@ -1,4 +1,4 @@
-/* The retry table of DESIGN.md section 6. Nothing else in Millrace repeats a call. */
+/* The retry table of docs/architecture.md, "Errors". Nothing else in Millrace repeats a call. */
 #include "worker/engine/job.h"
 
 struct mr_retry_rule {

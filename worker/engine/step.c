@@ -32,9 +32,27 @@ static void end_step(struct mr_step *step, int state, json_t *output)
     step->row.state = state;
     step->row.output = output;
     step->row.attempts = step->attempts;
+    step->row.degraded = state == MR_STEP_DONE && step->degraded;
     step->row.started_ms = step->started_ms;
     step->row.ended_ms = mr_engine_wall(engine);
     engine->steps += state == MR_STEP_DONE;
+}
+
+/* The built-in provider answers in the place of the step's own model. */
+static bool degrade(struct mr_step *step)
+{
+    const struct mr_config *config = step->job->config;
+    for (size_t i = 0; i < config->nproviders && !step->degraded; i++) {
+        const struct mr_provider *local = &config->providers[i];
+        if (local->kind != MR_PROVIDER_LOCAL)
+            continue;
+        step->local =
+            (struct mr_model){.alias = local->name, .provider = local, .model = def_of(step)->task};
+        step->degraded = true;
+        step->state = MR_STEP_PENDING;
+        return true;
+    }
+    return false;
 }
 
 /* The step failed for good: what its on_error says. */
@@ -70,7 +88,9 @@ static void retry_or_give_up(struct mr_step *step, const struct mr_err *err, int
     int nth = ++step->tries[err->class];
     bool budget = step->attempts < def_of(step)->max_attempts;
     if (!budget || !mr_retry_delay(err->class, nth, advised_ms, &engine->world.random, &wait_ms)) {
-        give_up(step, err);
+        bool degraded = def_of(step)->on_error == MR_ON_ERROR_DEGRADE && degrade(step);
+        if (!degraded)
+            give_up(step, err);
         return;
     }
     step->state = MR_STEP_BACKOFF;
@@ -111,7 +131,7 @@ static int prepare_call(struct mr_step *step, struct mr_call *call, struct mr_er
     struct mr_job *job = step->job;
     struct mr_engine *engine = job->engine;
     const struct mr_step_def *def = def_of(step);
-    const struct mr_model *model = def->model;
+    const struct mr_model *model = step->degraded ? &step->local : def->model;
     json_t *outputs[MR_STEPS_MAX];
     for (size_t i = 0; i < job->pipeline->nsteps; i++)
         outputs[i] = job->steps[i].output;
@@ -121,6 +141,7 @@ static int prepare_call(struct mr_step *step, struct mr_call *call, struct mr_er
     int r = mr_chat_render(&input, &chat, err);
     if (r < 0)
         return r;
+    chat->model = model;
     const struct mr_codec *codec = mr_codec_of(model->provider->kind);
     r = codec->encode(model->provider, chat, def->timeout_ms, &call->request, err);
     if (r < 0)

@@ -111,7 +111,6 @@ CURL *mr_transfer_easy_new(void)
     rc |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     rc |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     rc |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    rc |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
     rc |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -183,6 +182,10 @@ int mr_transfer_prepare(struct mr_transfer *transfer)
     if (bad)
         return bad;
     CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    /* Over TLS the handshake says whether calls can share a connection (HTTP/2), so it pays to wait
+     * for it. Without, only the first answer would, and all calls would wait for that. */
+    long wait = strncasecmp(request->url, "https:", 6) == 0;
+    rc |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, wait);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data ? request->body.data : "");
     rc |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);

@@ -21,7 +21,8 @@
 
 /* Scalars come before arrays. */
 static const Oid claim_types[] = {I8, I8, MR_OID_TEXT, UA, TA, TA, IA, IA, IA, TA, JA, LA, LA};
-static const Oid settle_types[] = {UA, TA, LA, LA, LA, LA, LA, LA, LA, TA, TA, IA, TA, TA, TA, LA};
+static const Oid settle_types[] = {
+    UA, TA, LA, LA, LA, LA, LA, LA, LA, TA, TA, IA, TA, TA, TA, LA, LA, BA};
 static const Oid commit_types[] = {I8,           /* worker */
     UA, LA, TA, TA, TA, TA, LA, TA,              /* jobs */
     IA, TA, TA, JA, BA, IA, TA, TA, LA, LA,      /* steps */
@@ -39,7 +40,7 @@ const struct mr_store_statement_def mr_store_statements[MR_STORE_STATEMENTS] = {
         TYPES(claim_types)},
     [MR_STORE_SETTLE] = {"settle",
         "select millrace.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-        " $16)",
+        " $16, $17, $18)",
         TYPES(settle_types)},
     [MR_STORE_COMMIT] = {"commit",
         "select ord, verdict from millrace.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
@@ -197,6 +198,8 @@ static int write_settle(struct mr_store_params *params, const struct mr_call_row
     put_text(&row, call->served_model);
     put_text(&row, call->finish_reason);
     put_long(&row, call->latency_ms);
+    put_long(&row, call->price_id);
+    put_bool(&row, call->price_unknown);
     return row.rc;
 }
 

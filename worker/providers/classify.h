@@ -1,4 +1,4 @@
-/* The one function that says what kind of failure a reply is (DESIGN.md section 6). Pure. */
+/* The one function that says what kind of failure a reply is (docs/architecture.md, "Errors"). Pure. */
 #pragma once
 
 #include "worker/engine/world.h"

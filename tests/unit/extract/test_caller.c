@@ -235,6 +235,19 @@ static void test_closed_kept_alive_connection_is_not_repeated(void)
     teardown(b);
 }
 
+/* One that hangs must not hold up its neighbour, on a connection that nothing is known about yet.
+ */
+static void test_calls_do_not_wait_for_each_other(void)
+{
+    struct bench *b = setup();
+    start(b, 0, "/hang", 2000);
+    start(b, 1, "/ok", 2000);
+    CHECK_INT(wait_for(b, 1)->transport, MR_TRANSPORT_OK);
+    CHECK(got.items[0].reply.latency_ms < 1000);
+    CHECK_INT(wait_for(b, 2)->transport, MR_TRANSPORT_AMBIGUOUS);
+    teardown(b);
+}
+
 /* Closed by the server while idle: noticed before anything is sent, so a new connection is made. */
 static void test_idle_close_is_not_an_error(void)
 {
@@ -305,5 +318,6 @@ static void test_close_in_flight(void)
 TEST_MAIN(TEST(test_good_answer), TEST(test_key_goes_on_the_wire_only), TEST(test_retry_headers),
     TEST(test_refused_is_not_sent), TEST(test_bad_names_and_urls_are_not_sent),
     TEST(test_ambiguous_ends), TEST(test_closed_kept_alive_connection_is_not_repeated),
-    TEST(test_idle_close_is_not_an_error), TEST(test_redirects_are_not_followed), TEST(test_abort),
-    TEST(test_local), TEST(test_close_in_flight))
+    TEST(test_calls_do_not_wait_for_each_other), TEST(test_idle_close_is_not_an_error),
+    TEST(test_redirects_are_not_followed), TEST(test_abort), TEST(test_local),
+    TEST(test_close_in_flight))
