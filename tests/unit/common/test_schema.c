@@ -230,16 +230,16 @@ static void an_event_conforms_to_its_schema(void)
     static const char *const good[] = {
         "{\"v\":1,\"event\":\"step.done\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
         "\"tenant\":\"a\",\"pipeline\":\"p\",\"step\":\"s\",\"state\":\"skipped\","
-        "\"cost_usd\":\"0.054399\",\"at\":\"2026-11-20T18:00:00.123Z\"}",
+        "\"spent_usd\":\"0.054399\",\"at\":\"2026-11-20T18:00:00.123Z\"}",
         "{\"v\":1,\"event\":\"job.dead\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
-        "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"dead\",\"cost_usd\":\"0.000000\","
+        "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"dead\",\"spent_usd\":\"0.000000\","
         "\"at\":\"2026-11-20T18:00:00.123Z\",\"new\":1}"};
     static const char *const bad[] = {
         "{\"v\":1,\"event\":\"step.done\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
         "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"done\",\"at\":\"2026-11-20T18:00:00."
         "123Z\"}",
         "{\"v\":1,\"event\":\"job.done\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
-        "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"skipped\",\"cost_usd\":\"0.000000\","
+        "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"skipped\",\"spent_usd\":\"0.000000\","
         "\"at\":\"2026-11-20T18:00:00.123Z\"}"};
     struct mr_schema *schema = compile(mr_embedded_find("schemas/event.schema.json")->text);
     for (size_t i = 0; i < 2; i++) {
