@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import uuid
 
 import millrace
@@ -48,6 +49,10 @@ class CliTest(millrace.StackCase):
         done = self.stack.run("enqueue", "--wait", "--text", "The mill was sold.")
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = re.findall(r"^[0-9a-f-]{36}  (\S+) +(\S+) +[\d.]+  \$", done.stdout, re.M)
+        queued, first = re.findall(r"^([0-9a-f-]{36})  (.*)", done.stdout, re.M)[:2]
+        self.assertEqual(queued, (first[0], "(job)       queued"))
+        table = [line for line in done.stdout.splitlines() if not line.startswith("    ")]
+        self.assertLessEqual(max(map(len, table)), 80)
         self.assertEqual(
             rows, [("extract", "done"), ("summarize", "done"), ("entities", "done"), ("(job)", "done")]
         )  # fmt: skip
@@ -76,6 +81,34 @@ class CliTest(millrace.StackCase):
         self.assertEqual((job["state"], job["error_step"]), ("dead", "entities"))
         self.assertEqual(set(job["results"]), {"extract", "summarize"})
 
+    def interrupt_a_wait(self, *more):
+        """Ctrl-C once the job is confirmed and no worker takes it; returns stdout and stderr."""
+        process = subprocess.Popen(
+            [str(millrace.BUILD / "producer" / "millrace"), "enqueue", "--wait", "--text", "x", *more],
+            env=self.stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        millrace.wait_until("the job", lambda: self.stack.ready("millrace.main.normal") > 0)
+        with process.stdout, process.stderr:
+            heading = process.stdout.readline() + process.stdout.readline() if not more else ""
+            time.sleep(0.5)  # for the confirm
+            process.send_signal(signal.SIGINT)
+            out, err = heading + process.stdout.read(), process.stderr.read()
+        self.assertEqual(process.wait(30), 130, err)
+        return out, err
+
+    def test_interrupted_wait_tells_how_to_go_on(self):
+        self.assertEqual(self.worker.stop(), 0)
+        out, err = self.interrupt_a_wait()
+        job = re.search(r"^([0-9a-f-]{36})  \(job\) +queued$", out, re.M)[1]
+        self.assertIn(f"still running: millrace status {job}\n", err)
+        self.stack.purge("millrace.main.normal")
+        out, err = self.interrupt_a_wait("-o", "json")
+        (row,) = json.loads(out)
+        self.assertEqual((row["source"], row["state"]), ("--text", "queued"))
+        self.assertIn(f"still running: millrace status {row['job']}\n", err)
+        self.stack.purge("millrace.main.normal")
+        type(self).worker = self.stack.worker(config=self.config)
+
     # ---- reading
 
     def test_status_results_and_lists(self):
@@ -92,6 +125,7 @@ class CliTest(millrace.StackCase):
         self.assertEqual(outputs["extract"]["text"], "read me")
         (only,) = self.stack.json("results", *ids, "--step", "extract")
         self.assertEqual(only["output"], outputs["extract"])
+        self.assertEqual(self.stack.ok("results", *ids, "--step", "extract"), "read me\n")
         listed = self.stack.json("jobs", "list", "--tenant", tenant, "--state", "done", "--since", "1h")
         self.assertEqual([row["job"] for row in listed], ids)
         self.assertEqual(self.stack.json("jobs", "list", "--tenant", tenant, "--state", "dead"), [])
@@ -171,6 +205,16 @@ class CliTest(millrace.StackCase):
         (row,) = self.stack.json("dlq", "replay", one, "--yes")
         self.assertEqual(row["outcome"], "replayed")
 
+    def test_plans(self):
+        job = self.kill()
+        for verb in ("drop", "replay"):
+            plan = self.stack.json("dlq", verb, job, "--dry-run")
+            self.assertEqual(plan, [{"job": job, "reuses": 2, "runs": 1}])
+        self.assertIn("its dead letter will be deleted; 2 results", self.stack.ok("dlq", "drop", job, "--dry-run"))
+        unasked = self.stack.run("dlq", "drop", job, "-o", "json")
+        self.assertEqual((unasked.returncode, json.loads(unasked.stdout)), (1, []))
+        self.assertEqual(self.stack.ready(DEAD), 1)
+
     def test_replay_twice(self):
         job = self.kill()
         self.standin.script("error=400", model="moody")
@@ -193,6 +237,39 @@ class CliTest(millrace.StackCase):
             self.assertNotRegex(self.stack.ok(*args), "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
     # ---- manners
+
+    def test_groups_explain_themselves(self):
+        for args in (("dlq", "--help"), ("dlq", "-h"), ("help", "dlq")):
+            self.assertIn("  dlq replay ", self.stack.ok(*args))
+        self.assertIn("  jobs list ", self.stack.ok("jobs", "--help"))
+
+    def test_config_check(self):
+        provider = (
+            '{ name = "far"; kind = "openai"; base_url = "https://api.example.com/v1"; key_env = "NO_SUCH_KEY"; }'
+        )
+        path = self.stack.config(f"providers: ( {provider} );\n", name="keyless.cfg")
+        done = self.stack.run("--config", path, "config", "check")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "warning: .*NO_SUCH_KEY.*worker")
+        step = '{ name = "s"; kind = "chat"; model = "summarizer"; prompt = "x {{nosuch.text}}"; }'
+        pipeline = f'{{ name = "p"; version = 1; steps: ( {step} ); }}'
+        path = self.stack.config(f"pipelines: ( {pipeline} );\n", name="wrong.cfg")
+        done = self.stack.run("--config", path, "config", "check")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn('pipeline "p", step "s": {{nosuch.text}}', done.stderr)
+
+    def test_inputs_that_were_never_sent_have_failed(self):
+        env = {"MILLRACE_BROKER_HOSTS": "localhost:1"}
+        done = self.stack.run("enqueue", "--text", "x", "--url", "https://example.com/", "-o", "json", env=env)
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual([row["state"] for row in json.loads(done.stdout)], ["failed", "failed"])
+        self.assertIn("0 confirmed, 0 refused, 2 failed", done.stderr)
+
+    def test_lines_with_a_byte_order_mark(self):
+        lines = '\ufeff{"input":{"text":"a"}}\n{"input":{"text":"a\\u0000"}}\n'
+        done = self.stack.run("enqueue", "--jsonl", "-", stdin=lines.encode())
+        self.assertIn(b"1 confirmed, 1 refused, 0 failed", done.stderr)
+        self.assertNotIn(b"JSON_", done.stderr)
 
     def test_interrupt(self):
         reader, writer = os.pipe()
