@@ -132,7 +132,8 @@ int64_t mr_dag_next_retry(const struct mr_job *job);
 
 /* ---- retry.c: the one owner of retries ---- */
 /* Whether a step that failed with this class for the nth time (1...) gets another call, and after
- * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of docs/architecture.md, "Errors". */
+ * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of docs/architecture.md,
+ * "Errors". */
 bool mr_retry_delay(enum mr_class class, int nth, int64_t advised_ms,
     const struct mr_random *random, int64_t *ret_ms);
 

@@ -10,9 +10,10 @@
 #define RECONNECT_MAX_MS 10000
 #define CONFLICT_MIN_MS 20
 #define CONFLICT_MAX_MS 5000
-#define CONFLICT_WHOLE_MAX 3 /* times a group repeats as it is: it may be its size that is wrong   \
-                              */
-#define TROUBLE_MIN_MS 500   /* errors no repetition is likely to mend: a missing function, a bug */
+#define CONFLICT_WHOLE_MAX                                                                         \
+    3                      /* times a group repeats as it is: it may be its size that is wrong     \
+                            */
+#define TROUBLE_MIN_MS 500 /* errors no repetition is likely to mend: a missing function, a bug */
 #define TROUBLE_MAX_MS 30000
 #define STUCK_MS 90000 /* longer than any statement may take: the server does not answer */
 #define GOODBYE_MS 1000

@@ -1,4 +1,5 @@
-/* The one function that says what kind of failure a reply is (docs/architecture.md, "Errors"). Pure. */
+/* The one function that says what kind of failure a reply is (docs/architecture.md, "Errors").
+ * Pure. */
 #pragma once
 
 #include "worker/engine/world.h"

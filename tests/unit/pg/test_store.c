@@ -229,14 +229,21 @@ static size_t storm_size(size_t usual)
     return jobs ? (size_t)strtoul(jobs, NULL, 10) : usual;
 }
 
-static void test_many_jobs(void)
+/* A fresh database, a loop, and what a worker of it is configured with. */
+static PGconn *open_all(uv_loop_t *loop, struct mr_config *config, bool unreachable)
 {
     PGconn *conn = pgtest_open();
+    CHECK_INT(uv_loop_init(loop), 0);
+    pgtest_config(config, unreachable);
+    return conn;
+}
+
+static void test_many_jobs(void)
+{
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     size_t n = storm_size(2000);
     driver_init(&driver, &loop, n, 500, &log_errors, &config);
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -253,12 +260,10 @@ static void test_many_jobs(void)
 
 static void test_poison_stands_alone(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     driver_init(&driver, &loop, 300, 300, &log_nothing, &config);
     driver.jobs[17].envelope.priority = 40000; /* smallint: 22003 */
     driver.jobs[100].poison_output = true;     /* \u0000 in JSON: 22P05 */
@@ -292,12 +297,10 @@ static void kill_backend(uv_timer_t *timer)
 /* The connection dies again and again, wherever it is; nothing is lost or written twice. */
 static void test_lost_connections(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     size_t n = storm_size(8000);
     driver_init(&driver, &loop, n, 200, &log_nothing, &config);
     driver.killer = pgtest_connect("");
@@ -350,12 +353,10 @@ static void test_race(void)
 
 static void test_rejects(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     driver_init(&driver, &loop, 0, 0, &log_errors, &config);
     struct mr_store_ops ops = mr_store_ops(driver.store);
     struct mr_err why = {MR_CLASS_INVALID, "not JSON"};
@@ -375,12 +376,10 @@ static void test_rejects(void)
 
 static void test_heartbeat_and_lock(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     driver_init(&driver, &loop, 1, 1, &log_errors, &config);
     uv_run(&loop, UV_RUN_DEFAULT);
     int64_t id = mr_store_worker(driver.store);
@@ -402,12 +401,10 @@ static void test_heartbeat_and_lock(void)
 /* No database: what is asked waits, and closing does not hang. */
 static void test_no_database(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, true);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, true);
     driver_init(&driver, &loop, 5, 5, &log_nothing, &config);
     struct mr_store_ops ops = mr_store_ops(driver.store);
     struct mr_err why = {MR_CLASS_INVALID, "not JSON"};
@@ -426,12 +423,10 @@ static void test_no_database(void)
  */
 static void test_registers_once(void)
 {
-    PGconn *conn = pgtest_open();
     uv_loop_t loop;
-    uv_loop_init(&loop);
     struct mr_config config;
-    pgtest_config(&config, false);
     struct driver driver;
+    PGconn *conn = open_all(&loop, &config, false);
     pgtest_rows(conn, "alter function reject rename to no_reject"); /* cannot be prepared */
     driver_init(&driver, &loop, 1, 1, &log_nothing, &config);
     uint64_t until = uv_now(&loop) + 1000;
