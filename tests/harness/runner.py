@@ -224,9 +224,10 @@ def python_program(suite, file, where, words=(), env=None):
 def run_folder(suite):
     if not build(BUILD):
         return failed("build")
-    files = sorted((ROOT / "tests" / suite).glob("test_*.py"))
-    # Each file has services of its own, so integration files may run beside each other.
-    jobs = (os.cpu_count() or 1) if suite == "integration" else 1
+    # Each file has services of its own, so integration files may run beside each other, and mostly
+    # they wait. The longest comes last in the alphabet and starts first.
+    files = sorted((ROOT / "tests" / suite).glob("test_*.py"), reverse=True)
+    jobs = (os.cpu_count() or 1) + 1 if suite == "integration" else 1
     return run_programs([python_program(suite, f, BUILD) for f in files], jobs)
 
 
@@ -256,7 +257,7 @@ def run_integration_asan():
     if not build(where, SANITIZE):
         return failed("build with sanitizers")
     files = (ROOT / "tests" / "integration").glob("test_*.py")
-    chosen = {f.stem: () for f in sorted(files) if f.stem != "test_stack"}
+    chosen = {f.stem: () for f in sorted(files, reverse=True) if f.stem != "test_stack"}
     env = {name: value + ":log_path=LOGS/san" for name, value in SANITIZE_ENV.items() if "OPTIONS" in name}
     return run_watched("integration-asan", where, chosen, {**env, "MILLRACE_TEST_PATIENCE": "4"})
 

@@ -34,9 +34,10 @@ class CliTest(millrace.StackCase):
     def kill(self, text="some text"):
         """A job that dies at its third step; returns its id."""
         self.standin.script("error=400", model="moody")
+        before = self.stack.ready(DEAD)
         ids = self.stack.enqueue("--text", text)
         self.assertEqual(self.stack.wait_ended(ids), {"dead": 1})
-        millrace.wait_until("a dead letter", lambda: self.stack.ready(DEAD) > 0)
+        millrace.wait_until("a dead letter", lambda: self.stack.ready(DEAD) > before)
         self.standin.script("", model="moody")
         return ids[0]
 
@@ -204,6 +205,7 @@ class CliTest(millrace.StackCase):
         self.assertEqual(self.stack.run("dlq", "replay", two, "--yes").returncode, 1)
         (row,) = self.stack.json("dlq", "replay", one, "--yes")
         self.assertEqual(row["outcome"], "replayed")
+        millrace.wait_until("the end", lambda: self.stack.states([one]) == {"done": 1})
 
     def test_plans(self):
         job = self.kill()

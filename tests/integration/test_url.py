@@ -121,7 +121,7 @@ class UrlTest(millrace.StackCase):
         cls.web = web.Web(PAGES)
         cls.addClassCleanup(cls.web.close)
         config = cls.stack.config(
-            'worker: { fetch_http = true; fetch_allow = ["127.0.0.1"]; extract_timeout = "4s"; extract_max_bytes = "4MiB"; };\n'
+            'worker: { fetch_http = true; fetch_allow = ["127.0.0.1"]; extract_timeout = "2s"; extract_max_bytes = "4MiB"; };\n'
         )
         cls.worker = cls.stack.worker(config=config)
         cls.jobs = {}

@@ -20,7 +20,9 @@ static const char config_text[] =
     "  { name = \"far\"; steps = ({ name = \"far\"; kind = \"chat\"; model = \"m\"; prompt = "
     "\"{{input.text}}\"; pool = \"gpu\"; }); },\n"
     "  { name = \"soft\"; steps = ({ name = \"soft\"; kind = \"chat\"; model = \"m\"; prompt = "
-    "\"{{input.text}}\"; on_error = \"skip\"; }); }\n"
+    "\"{{input.text}}\"; on_error = \"skip\"; }); },\n"
+    "  { name = \"mild\"; steps = ({ name = \"mild\"; kind = \"chat\"; model = \"m\"; prompt = "
+    "\"{{input.text}}\"; on_error = \"degrade\"; task = \"summary\"; }); }\n"
     ");\n";
 
 static struct mr_price price = {.id = 7, .provider = "p", .model = "m-1", .input = 2, .output = 10};

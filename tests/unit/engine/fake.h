@@ -34,7 +34,8 @@ struct fake {
 };
 
 /* The engine with pipeline `doc` (extract, then chat step `sum`, pool main), `far` (one chat step
- * in pool gpu) and `soft` (one chat step with on_error = skip). more: extra configuration text, or
+ * in pool gpu) and `soft` and `mild` (one chat step with on_error = skip or degrade). more: extra
+ * configuration text, or
  * "". */
 void fake_init(struct fake *fake, const char *more);
 void fake_deinit(struct fake *fake);

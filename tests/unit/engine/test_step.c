@@ -105,6 +105,41 @@ static void a_long_wait_leaves_the_worker(void)
     fake_deinit(&fake);
 }
 
+static void a_step_may_degrade(void)
+{
+    run_to_call("mild");
+    fake_replied(&fake, 400, "{}");
+    struct mr_commit *commit = fake_commit(&fake);
+    CHECK_INT(commit->settles[0]->state, MR_CALL_RELEASED);
+    CHECK_INT(commit->nbegins, 1);
+    CHECK_STR(commit->begins[0]->provider, "local");
+    CHECK_STR(commit->begins[0]->model, "summary");
+    fake_committed(&fake, MR_VERDICT_OK);
+    CHECK_INT(fake.ncalls, 2);
+    CHECK_INT(fake.requests[1]->provider->kind, MR_PROVIDER_LOCAL);
+    struct mr_reply reply = {
+        .transport = MR_TRANSPORT_LOCAL, .local = json_pack("{s:s}", "text", "well")};
+    mr_engine_replied(fake.engine, fake.calls[1], &reply);
+    commit = fake_commit(&fake);
+    CHECK_INT(commit->move, MR_MOVE_DONE);
+    CHECK_INT(commit->steps[0].state, MR_STEP_DONE);
+    CHECK(commit->steps[0].degraded);
+    fake_deinit(&fake);
+}
+
+static void a_degraded_step_may_fail_too(void)
+{
+    run_to_call("mild");
+    fake_replied(&fake, 400, "{}");
+    fake_committed(&fake, MR_VERDICT_OK);
+    struct mr_reply reply = {.transport = MR_TRANSPORT_LOCAL};
+    (void)!mr_err_set(&reply.local_err, 0, MR_CLASS_INVALID, "no such task");
+    mr_engine_replied(fake.engine, fake.calls[1], &reply);
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
+    CHECK_STR(fake_commit(&fake)->error.msg, "no such task");
+    fake_deinit(&fake);
+}
+
 static void every_request_names_its_call(void)
 {
     char want[80], text[MR_UUID_LEN];
@@ -121,5 +156,6 @@ static void every_request_names_its_call(void)
 TEST_MAIN(TEST(a_bad_document_ends_the_job),
     TEST(a_throttled_call_costs_nothing_and_is_tried_again), TEST(a_lost_answer_counts_at_its_hold),
     TEST(a_request_that_never_left_is_released), TEST(a_step_may_be_skipped),
+    TEST(a_step_may_degrade), TEST(a_degraded_step_may_fail_too),
     TEST(an_empty_answer_is_paid_and_tried_once_more), TEST(a_long_wait_leaves_the_worker),
     TEST(every_request_names_its_call))
