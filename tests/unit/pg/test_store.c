@@ -285,8 +285,6 @@ static void test_poison_stands_alone(void)
 static void kill_backend(uv_timer_t *timer)
 {
     struct driver *driver = timer->data;
-    if (driver->ended == 0)
-        return; /* a worker that dies before it is told its number rightly gets another one */
     pgtest_rows(driver->killer, "select pg_terminate_backend(pid) from pg_stat_activity"
                                 " where application_name = 'millrace-worker'"
                                 " and datname = current_database()");
