@@ -364,11 +364,15 @@ static void test_queue_and_abort(void)
     CHECK(got.tokens[0] == tokens[3]);
     for (int i = 0; i < 3; i++) /* two run, the third begins to */
         b->ops.abort(b->ops.ctx, tokens[i]);
-    for (int i = 0; i < 3; i++)
-        CHECK_INT(wait_for(b, (size_t)i + 2)->err.class, MR_CLASS_CANCELLED);
-    struct mr_extract_result *last = wait_for(b, 5);
-    CHECK_INT(last->rc, 0);
-    CHECK_STR(string(last, "text"), "x");
+    wait_for(b, 5);
+    for (int i = 1; i < 5; i++) { /* in any order: the last one may be read while the others die */
+        if (got.tokens[i] != tokens[4]) {
+            CHECK_INT(got.items[i].err.class, MR_CLASS_CANCELLED);
+            continue;
+        }
+        CHECK_INT(got.items[i].rc, 0);
+        CHECK_STR(string(&got.items[i], "text"), "x");
+    }
     start(b, MR_INPUT_BYTES, loop.data, loop.len, "l.pdf", NULL, 60000);
     start(b, MR_INPUT_BYTES, loop.data, loop.len, "l.pdf", NULL, 60000);
     start(b, MR_INPUT_BYTES, loop.data, loop.len, "l.pdf", NULL, 60000);
