@@ -80,15 +80,34 @@ pid_end() {
 
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Whether no other stack has chosen this port. One whose service is down for a moment still has it,
+# so the choice is written down, and holds for as long as the stack's state directory is there.
+claim_port() { # PORT
+    local file=/tmp/millrace-ports/$1 owner
+    [ -d /tmp/millrace-ports ] || mkdir -m 1777 /tmp/millrace-ports 2>/dev/null || return 0
+    (umask 022 && set -C && echo "$STATE" >"$file") 2>/dev/null && return 0
+    owner=$(cat "$file" 2>/dev/null) || return 0
+    [ ! -d "$owner" ] || return 1
+    rm -f "$file" 2>/dev/null && (umask 022 && set -C && echo "$STATE" >"$file") 2>/dev/null
+}
+
+release_ports() {
+    local file
+    for file in /tmp/millrace-ports/*; do
+        [ "$(cat "$file" 2>/dev/null)" != "$STATE" ] || rm -f "$file"
+    done
+    rmdir /tmp/millrace-ports 2>/dev/null || true
+}
+
 # Prints a loopback port nobody listens on, below the kernel's range for outgoing connections.
 free_port() {
     local port try
     for try in {1..200}; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-        port_open "$port" || {
+        if ! port_open "$port" && claim_port "$port"; then
             printf '%s' "$port"
             return 0
-        }
+        fi
     done
     die "no free port found after $try tries"
 }
