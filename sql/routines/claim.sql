@@ -191,6 +191,8 @@ begin
         union all
         select c.step, jsonb_build_object('attempts', count(*))
         from calls c where c.job_id = p_id and c.started_at >= coalesce(j.replayed_at, '-infinity')
+            -- released without a failure: begun, but a drain came before it was sent
+            and (c.state <> 'released' or c.class is not null)
             and not exists (select from steps s where s.job_id = p_id and s.name = c.step)
         group by c.step
     ) o;

@@ -289,6 +289,20 @@ static void test_end_leaves_no_call_open(void)
     PQfinish(conn);
 }
 
+static void test_what_was_never_sent_is_no_attempt(void)
+{
+    PGconn *conn = open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, call => 10)");
+    ROWS("select t.settle(10, 0, 'released')");
+    CHECK_STR(ROWS("select t.commit(1, 1, 1, 'waiting')"), "ok");
+    CHECK_STR(ROWS("select t.known(1, 1)"), "-");
+    ROWS("select t.commit(1, 1, 2, call => 11)");
+    ROWS("select t.settle(11)");
+    CHECK_STR(ROWS("select t.known(1, 1)"), "{\"summarize\": {\"attempts\": 1}}");
+    PQfinish(conn);
+}
+
 static void test_waiting(void)
 {
     PGconn *conn = open_with_workers();
@@ -352,5 +366,5 @@ PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencin
     TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
     TEST(test_cancel), TEST(test_replay), TEST(test_replay_of_a_job_that_was_to_be_cancelled),
     TEST(test_a_failed_step_is_known), TEST(test_version_is_learnt_once),
-    TEST(test_end_leaves_no_call_open), TEST(test_waiting), TEST(test_legal_moves),
-    TEST(test_rejects))
+    TEST(test_end_leaves_no_call_open), TEST(test_waiting),
+    TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves), TEST(test_rejects))
