@@ -33,9 +33,12 @@ enum mr_tier mr_tier_for(int64_t wait_ms);
 /* "millrace.delay.5s": the tier's exchange, and its queue. */
 void mr_tier_exchange(enum mr_tier tier, char ret[static MR_QUEUE_MAX]);
 
-/* "<pool>.<lane>" and "millrace.<pool>.<lane>". */
-void mr_lane_key(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
-void mr_lane_queue(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX]);
+/* One shard of a lane: "<pool>.<lane>.<n>" and "millrace.<pool>.<lane>.<n>". */
+void mr_lane_key(const char *pool, enum mr_lane lane, int shard, char ret[static MR_QUEUE_MAX]);
+void mr_lane_queue(const char *pool, enum mr_lane lane, int shard, char ret[static MR_QUEUE_MAX]);
+/* The way back, whichever the shard. 0 or -EINVAL. */
+int mr_lane_key_parse(
+    const char *key, char ret_pool[static MR_NAME_MAX + 1], enum mr_lane *ret_lane) MR_CHECK;
 
 /* Connects to the first host that answers, beginning at a random one: TLS verified, heartbeat, TCP
  * keepalive and user timeout, capabilities consumer_cancel_notify and connection.blocked, RPC and
@@ -56,11 +59,12 @@ int mr_amqp_status(int status, const char *what, struct mr_err *err) MR_CHECK;
 int mr_amqp_closed(amqp_connection_state_t conn, const amqp_frame_t *frame, const char *what,
     struct mr_err *err) MR_CHECK;
 
-/* Declares exchanges, the lanes of these pools, delay tiers, the dead queue and bindings.
- * Idempotent; a queue that exists with other arguments gives an error that names it and what to do.
+/* Declares exchanges, the lanes of these pools (each of so many shards), delay tiers, the dead
+ * queue and bindings. Idempotent; a queue that exists with other arguments gives an error that
+ * names it and what to do.
  */
 int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, size_t npools,
-    struct mr_err *err) MR_CHECK;
+    int lane_shards, struct mr_err *err) MR_CHECK;
 /* Whether every exchange is there, without the right to declare one; channel 1. Publishing to a
  * missing one would close the channel under everything else in flight. 0, or -ENOENT with an err
  * that says `millrace init`. */
@@ -79,9 +83,10 @@ struct mr_headers {
     int32_t attempts;
     int64_t died_ms;
     const char *spent_usd; /* decimal */
-    const char *origin;    /* "<pool>.<lane>" it came from: where a replay sends it */
+    const char *origin;    /* "<pool>.<lane>.<n>" it came from: a replay goes to that lane */
 };
 
+#define MR_HEADER_TENANT "x-millrace-tenant"
 #define MR_HEADER_HOPS "x-millrace-hops"
 #define MR_HEADER_REPLAY "x-millrace-replay"
 #define MR_HEADERS_COUNT 13
@@ -107,6 +112,8 @@ int mr_headers_decode(const amqp_basic_properties_t *props, struct mr_headers_co
 void mr_headers_copy_deinit(struct mr_headers_copy *copy); /* safe on a zeroed struct */
 /* One number without a copy: MR_HEADER_HOPS, MR_HEADER_REPLAY. 0 when absent or negative. */
 int32_t mr_header_number(const amqp_basic_properties_t *props, const char *name);
+/* One text without an allocation, cut to n-1 bytes: MR_HEADER_TENANT. Empty when absent. */
+void mr_header_text(const amqp_basic_properties_t *props, const char *name, char *ret, size_t n);
 /* 0, or -EINVAL when there is no message id or it is no UUID. */
 int mr_message_id(const amqp_basic_properties_t *props, struct mr_uuid *ret) MR_CHECK;
 
@@ -137,6 +144,14 @@ int mr_publisher_publish(struct mr_publisher *publisher, const char *exchange, c
 /* Handles whatever frames have arrived, waiting up to timeout_ms for the first one; also sends
  * heartbeats, so call it at least every heartbeat/2. 0, or negative as above. */
 int mr_publisher_poll(struct mr_publisher *publisher, int timeout_ms, struct mr_err *err) MR_CHECK;
+/* Asks how many messages of a queue are ready; the answer comes from within poll or publish,
+ * through cb: its number, or MR_DEPTH_UNKNOWN when the broker does not say. Then queue is empty,
+ * and all that is still being asked gets no other answer. cb and ctx stay until the next call. 0,
+ * or negative as above. */
+#define MR_DEPTH_UNKNOWN UINT32_MAX
+typedef void mr_depth_cb(void *ctx, amqp_bytes_t queue, uint32_t ready);
+int mr_publisher_ask(struct mr_publisher *publisher, const char *queue, mr_depth_cb *cb, void *ctx,
+    struct mr_err *err) MR_CHECK;
 size_t mr_publisher_unconfirmed(const struct mr_publisher *publisher);
 bool mr_publisher_blocked(const struct mr_publisher *publisher);
 int mr_publisher_fd(const struct mr_publisher *publisher);

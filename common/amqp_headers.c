@@ -16,7 +16,7 @@ static const struct field {
     enum { TEXT, INT32, TIME } kind;
     size_t at; /* in struct mr_headers */
 } fields[] = {
-    {"x-millrace-tenant", TEXT, offsetof(struct mr_headers, tenant)},
+    {MR_HEADER_TENANT, TEXT, offsetof(struct mr_headers, tenant)},
     {"x-millrace-pipeline", TEXT, offsetof(struct mr_headers, pipeline)},
     {"x-millrace-priority", INT32, offsetof(struct mr_headers, priority)},
     {MR_HEADER_HOPS, INT32, offsetof(struct mr_headers, hops)},
@@ -160,6 +160,12 @@ static amqp_bytes_t text_of(const amqp_basic_properties_t *props, const char *na
     amqp_bytes_t text = value->value.bytes;
     text.len = mr_utf8_prefix(text.bytes, text.len, TEXT_MAX);
     return text;
+}
+
+void mr_header_text(const amqp_basic_properties_t *props, const char *name, char *ret, size_t n)
+{
+    amqp_bytes_t text = text_of(props, name);
+    snprintf(ret, n, "%.*s", (int)text.len, text.len ? (const char *)text.bytes : "");
 }
 
 static const char *keep(char **at, amqp_bytes_t text)

@@ -2,7 +2,9 @@
 #include "common/amqp.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -40,12 +42,34 @@ void mr_tier_exchange(enum mr_tier tier, char ret[static MR_QUEUE_MAX])
     snprintf(ret, MR_QUEUE_MAX, "millrace.delay.%s", mr_tier_name(tier));
 }
 
-void mr_lane_key(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX])
+void mr_lane_key(const char *pool, enum mr_lane lane, int shard, char ret[static MR_QUEUE_MAX])
 {
-    snprintf(ret, MR_QUEUE_MAX, "%s.%s", pool, mr_lane_name(lane));
+    snprintf(ret, MR_QUEUE_MAX, "%s.%s.%d", pool, mr_lane_name(lane), shard);
 }
 
-void mr_lane_queue(const char *pool, enum mr_lane lane, char ret[static MR_QUEUE_MAX])
+void mr_lane_queue(const char *pool, enum mr_lane lane, int shard, char ret[static MR_QUEUE_MAX])
 {
-    snprintf(ret, MR_QUEUE_MAX, "millrace.%s.%s", pool, mr_lane_name(lane));
+    snprintf(ret, MR_QUEUE_MAX, "millrace.%s.%s.%d", pool, mr_lane_name(lane), shard);
+}
+
+/* From the right: a pool's name may have dots of its own. */
+int mr_lane_key_parse(
+    const char *key, char ret_pool[static MR_NAME_MAX + 1], enum mr_lane *ret_lane)
+{
+    size_t end = strlen(key);
+    while (end > 0 && key[end - 1] >= '0' && key[end - 1] <= '9')
+        end--;
+    end = end > 0 && key[end - 1] == '.' ? end - 1 : strlen(key);
+    for (int lane = 0; lane < MR_LANE_COUNT; lane++) {
+        const char *name = mr_lane_name((enum mr_lane)lane);
+        size_t n = strlen(name);
+        if (end < n + 2 || memcmp(key + end - n, name, n) != 0 || key[end - n - 1] != '.' ||
+            end - n - 1 > MR_NAME_MAX)
+            continue;
+        memcpy(ret_pool, key, end - n - 1);
+        ret_pool[end - n - 1] = '\0';
+        *ret_lane = (enum mr_lane)lane;
+        return 0;
+    }
+    return -EINVAL;
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define CHANNEL 1
+#define DEPTH_CHANNEL 2  /* its own: the broker closes it over a queue that is missing or secret */
 #define RELEASE_EVERY 64 /* frames between two releases of the library's memory */
 
 /* Reading costs two system calls, so it is not done for every publish; but often enough to see
@@ -56,6 +57,9 @@ struct mr_publisher {
     size_t unconfirmed;
     struct returned returned;
     bool blocked, broken, corked;
+    bool asking; /* the second channel is open, or on its way */
+    mr_depth_cb *depth_cb;
+    void *depth_ctx;
     unsigned undrained; /* publishes since the last drain */
     size_t undrained_bytes;
     int64_t drained_ns;
@@ -180,6 +184,23 @@ static int on_content(struct mr_publisher *publisher, const amqp_frame_t *frame,
     return 0;
 }
 
+/* What is asked on the second channel, answered or refused: then it opens anew with the next
+ * question, and the reason, which its close names, is nothing a publish depends on. */
+static int on_depth(struct mr_publisher *publisher, const amqp_frame_t *frame)
+{
+    const amqp_method_t *method = &frame->payload.method;
+    if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD) {
+        const amqp_queue_declare_ok_t *ok = method->decoded;
+        publisher->depth_cb(publisher->depth_ctx, ok->queue, ok->message_count);
+    } else if (method->id == AMQP_CHANNEL_CLOSE_METHOD) {
+        struct mr_err why;
+        (void)!mr_amqp_closed(publisher->conn, frame, "asking for the depth of a queue", &why);
+        publisher->asking = false;
+        publisher->depth_cb(publisher->depth_ctx, amqp_empty_bytes, MR_DEPTH_UNKNOWN);
+    }
+    return 0;
+}
+
 static int on_method(struct mr_publisher *publisher, const amqp_frame_t *frame, struct mr_err *err)
 {
     const amqp_method_t *method = &frame->payload.method;
@@ -211,6 +232,8 @@ static int on_frame(struct mr_publisher *publisher, const amqp_frame_t *frame, s
 {
     switch (frame->frame_type) {
     case AMQP_FRAME_METHOD:
+        if (frame->channel == DEPTH_CHANNEL)
+            return on_depth(publisher, frame);
         return on_method(publisher, frame, err);
     case AMQP_FRAME_HEADER:
     case AMQP_FRAME_BODY:
@@ -344,6 +367,28 @@ int mr_publisher_poll(struct mr_publisher *publisher, int timeout_ms, struct mr_
         return rc;
     cork(publisher, 0);
     return drain(publisher, timeout_ms, err);
+}
+
+/* Passive declares are the one way AMQP has to see a depth. Opening the channel is not waited for:
+ * the broker takes one frame after the other. */
+int mr_publisher_ask(struct mr_publisher *publisher, const char *queue, mr_depth_cb *cb, void *ctx,
+    struct mr_err *err)
+{
+    amqp_channel_open_t open = {0};
+    amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(queue), .passive = 1};
+    int rc = check_usable(publisher, err), status = AMQP_STATUS_OK;
+    if (rc < 0)
+        return rc;
+    if (!publisher->asking)
+        status = amqp_send_method(publisher->conn, DEPTH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+    if (status == AMQP_STATUS_OK)
+        status =
+            amqp_send_method(publisher->conn, DEPTH_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &declare);
+    publisher->asking = true;
+    publisher->depth_cb = cb;
+    publisher->depth_ctx = ctx;
+    publisher->broken |= status != AMQP_STATUS_OK;
+    return mr_amqp_status(status, "asking for the depth of a queue", err);
 }
 
 size_t mr_publisher_unconfirmed(const struct mr_publisher *publisher)

@@ -28,7 +28,7 @@ static void arg_number(struct args *args, const char *key, int64_t number)
 
 /* A queue that is full refuses instead of dropping its oldest message; what it gives up reaches
  * `dead_letters` before it leaves the queue. Without a dead-letter routing key the message keeps
- * its own, "<pool>.<lane>". */
+ * its own, "<pool>.<lane>.<n>". */
 static void common_args(struct args *args, const char *dead_letters)
 {
     arg_text(args, "x-queue-type", "quorum");
@@ -117,20 +117,30 @@ static int declare_tier(amqp_connection_state_t conn, enum mr_tier tier, struct 
     return rc < 0 ? rc : bind_queue(conn, name, name, "", err);
 }
 
-static int declare_lane(
-    amqp_connection_state_t conn, const char *pool, enum mr_lane lane, struct mr_err *err)
+static int declare_shard(amqp_connection_state_t conn, const char *pool, enum mr_lane lane,
+    int shard, struct mr_err *err)
 {
     struct args args = {0};
     char queue[MR_QUEUE_MAX], key[MR_QUEUE_MAX];
-    mr_lane_queue(pool, lane, queue);
-    mr_lane_key(pool, lane, key);
+    mr_lane_queue(pool, lane, shard, queue);
+    mr_lane_key(pool, lane, shard, key);
     common_args(&args, MR_EX_DEAD);
     int rc = declare_queue(conn, queue, &args, err);
     return rc < 0 ? rc : bind_queue(conn, queue, MR_EX_JOBS, key, err);
 }
 
-int mr_amqp_topology(
-    amqp_connection_state_t conn, const char *const *pools, size_t npools, struct mr_err *err)
+static int declare_pool(
+    amqp_connection_state_t conn, const char *pool, int lane_shards, struct mr_err *err)
+{
+    int rc = 0;
+    for (int lane = 0; lane < MR_LANE_COUNT; lane++)
+        for (int shard = 0; rc == 0 && shard < lane_shards; shard++)
+            rc = declare_shard(conn, pool, (enum mr_lane)lane, shard, err);
+    return rc;
+}
+
+int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, size_t npools,
+    int lane_shards, struct mr_err *err)
 {
     struct mr_err local; /* the words of the broker are needed even if the caller wants none */
     err = err ? err : &local;
@@ -138,9 +148,8 @@ int mr_amqp_topology(
     /* Targets before sources: an at-least-once queue whose target is missing builds up. */
     if (rc == 0)
         rc = declare_dead(conn, err);
-    for (size_t i = 0; i < npools; i++)
-        for (int lane = 0; rc == 0 && lane < MR_LANE_COUNT; lane++)
-            rc = declare_lane(conn, pools[i], (enum mr_lane)lane, err);
+    for (size_t i = 0; rc == 0 && i < npools; i++)
+        rc = declare_pool(conn, pools[i], lane_shards, err);
     for (int tier = 0; rc == 0 && tier < MR_TIER_COUNT; tier++)
         rc = declare_tier(conn, (enum mr_tier)tier, err);
     return rc;

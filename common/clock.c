@@ -199,6 +199,15 @@ int mr_time_parse(const char *s, int64_t *ret_wall_ms)
     return 0;
 }
 
+int mr_date_parse(const char *s, int64_t *ret_wall_ms)
+{
+    char full[64];
+    if (mr_time_parse(s, ret_wall_ms) == 0)
+        return 0;
+    int n = snprintf(full, sizeof(full), "%sT00:00:00Z", s);
+    return n < 0 || (size_t)n >= sizeof(full) ? -EINVAL : mr_time_parse(full, ret_wall_ms);
+}
+
 int mr_duration_parse(const char *s, int64_t *ret_ms)
 {
     static const struct {

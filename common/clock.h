@@ -41,5 +41,8 @@ void mr_time_format(int64_t wall_ms, char ret[static MR_TIME_LEN]);
 /* Parses RFC 3339 (any offset, 'T' or space, optional fraction). 0 or -EINVAL. */
 int mr_time_parse(const char *s, int64_t *ret_wall_ms) __attribute__((warn_unused_result));
 
+/* The same, or a date alone: "2026-11-22" is its first moment in UTC. 0 or -EINVAL. */
+int mr_date_parse(const char *s, int64_t *ret_wall_ms) __attribute__((warn_unused_result));
+
 /* Parses "250ms", "30s", "10m", "2h", "7d". 0, -EINVAL, -ERANGE. */
 int mr_duration_parse(const char *s, int64_t *ret_ms) __attribute__((warn_unused_result));

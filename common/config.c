@@ -1,5 +1,5 @@
 /* The loaded snapshot: references, look-ups, keys, what a reload may change. */
-#include "common/config_row.h"
+#include "common/config_lists.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,18 +16,25 @@ static void free_pipeline(struct mr_pipeline *pipeline)
     mr_rows_clear(mr_config_pipeline_rows(), pipeline);
 }
 
+static void free_provider(struct mr_provider *provider)
+{
+    for (size_t i = 0; i < provider->nendpoints; i++) {
+        mr_secret_free(provider->endpoints[i].key);
+        mr_rows_clear(mr_config_endpoint_rows(), &provider->endpoints[i]);
+    }
+    free(provider->endpoints);
+    mr_custom_free(provider->custom);
+    mr_rows_clear(mr_config_provider_rows(), provider);
+}
+
 static void free_config(struct mr_config *config)
 {
     for (size_t i = 0; i < config->npipelines; i++)
         free_pipeline(&config->pipelines[i]);
-    for (size_t i = 0; i < config->nmodels; i++) {
-        json_decref(config->models[i].params);
-        mr_rows_clear(mr_config_model_rows(), &config->models[i]);
-    }
-    for (size_t i = 0; i < config->nproviders; i++) {
-        mr_secret_free(config->providers[i].key);
-        mr_rows_clear(mr_config_provider_rows(), &config->providers[i]);
-    }
+    for (size_t i = 0; i < config->nmodels; i++)
+        mr_config_free_model(&config->models[i]);
+    for (size_t i = 0; i < config->nproviders; i++)
+        free_provider(&config->providers[i]);
     mr_rows_clear(mr_config_scalars(), config);
     free(config->pipelines);
     free(config->models);
@@ -55,12 +62,17 @@ struct mr_config *mr_config_unref(struct mr_config *config)
 int mr_config_load_keys(struct mr_config *config, struct mr_err *err)
 {
     for (size_t i = 0; i < config->nproviders; i++) {
-        struct mr_provider *provider = &config->providers[i];
-        if (provider->key)
-            continue;
-        int rc = mr_secret_load(provider->key_file, provider->key_env, &provider->key, err);
-        if (rc < 0)
-            return mr_err_prefix(err, rc, "key of provider '%s'", provider->name);
+        const struct mr_provider *provider = &config->providers[i];
+        for (size_t e = 0; e < provider->nendpoints; e++) {
+            struct mr_endpoint *endpoint = &provider->endpoints[e];
+            int rc = endpoint->key ? 0
+                                   : mr_secret_load(endpoint->key_file, endpoint->key_env,
+                                         &endpoint->key, err);
+            if (rc < 0 && provider->nendpoints > 1)
+                mr_err_prefix(err, rc, "endpoint '%s'", endpoint->name);
+            if (rc < 0)
+                return mr_err_prefix(err, rc, "key of provider '%s'", provider->name);
+        }
     }
     return 0;
 }
@@ -83,14 +95,6 @@ int mr_config_keep_fixed(
                 keys + n, sizeof(keys) - n, "%s%s.%s", n ? ", " : "", row->section, row->key);
     }
     return n ? mr_err_set(err, 1, MR_CLASS_INVALID, "%s", keys) : 0;
-}
-
-const struct mr_model *mr_config_model(const struct mr_config *config, const char *alias)
-{
-    for (size_t i = 0; i < config->nmodels; i++)
-        if (strcmp(config->models[i].alias, alias) == 0)
-            return &config->models[i];
-    return NULL;
 }
 
 const struct mr_pipeline *mr_config_pipeline(

@@ -3,47 +3,28 @@
  *
  * Scalars come from one table in config_table.c (key, type, range, default, reloadable, secret,
  * help) that also drives MILLRACE_<SECTION>_<KEY> environment overrides, `millrace config --print`,
- * and docs/configuration.md. Lists (providers, models, pipelines) have their own readers. Unknown
- * keys are errors with file and line. The embedded default (ops/config/default.cfg) is always read
- * first; the user's file overrides scalars, and adds or replaces providers, models and pipelines by
- * name. */
+ * and docs/configuration.md. Lists (retry, providers, models, pipelines) have their own readers.
+ * Unknown keys are errors with file and line. The embedded default (ops/config/default.cfg) is
+ * always read first; the user's file overrides scalars, and adds or replaces providers, models and
+ * pipelines by name, retry rules by class. */
 #pragma once
 
 #include "common/err.h"
+#include "common/model.h"
 #include "common/schema.h"
-#include "common/secret.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #define MR_STEPS_MAX 32
 
-struct mr_strv { /* list of strings, owned */
-    char **items;
-    size_t count;
-};
-
-enum mr_provider_kind { MR_PROVIDER_LOCAL, MR_PROVIDER_OPENAI, MR_PROVIDER_ANTHROPIC };
-
-struct mr_provider {
-    char *name;
-    enum mr_provider_kind kind;
-    char *base_url; /* NULL for local; without a trailing slash, e.g. https://api.openai.com/v1 */
-    char *key_file, *key_env; /* where the key comes from; at most one */
-    struct mr_secret *key;    /* loaded by mr_config_load_keys; NULL = no Authorization header */
-    int connect_timeout_ms;
-    char *ca_file; /* private CA, or NULL for the system's */
-};
-
-struct mr_model {
-    char *alias;
-    const struct mr_provider *provider; /* borrowed from the same snapshot */
-    char *model;                        /* the provider's name for it */
-    json_t
-        *params; /* object: extra request parameters (temperature, ...), sent only if in accepts */
-    struct mr_strv accepts; /* parameter allow-list; the codec's default when empty */
+/* How failures of one class are retried: docs/architecture.md, "Errors". */
+struct mr_retry_rule {
+    int tries;          /* calls in all on one route, the first one included */
+    int64_t first_ms;   /* before the second */
+    int factor_percent; /* each wait is this many per cent of the one before */
+    int64_t max_ms;
 };
 
 enum mr_step_kind { MR_STEP_EXTRACT, MR_STEP_CHAT };
@@ -59,9 +40,11 @@ struct mr_step_def {
     char *schema_text;               /* JSON Schema of the output, or NULL for plain text */
     char *schema_name, *schema_file; /* where it came from: embedded, or a file; at most one */
     struct mr_schema *schema;
-    int max_tokens;   /* 1..., default 1024 */
-    int timeout_ms;   /* one call or extraction; at most 600000 */
-    int max_attempts; /* calls a step may make in all, crashes included */
+    int max_tokens;       /* 1..., default 1024 */
+    int timeout_ms;       /* one call or extraction; at most 600000 */
+    int max_attempts;     /* calls a step may make that may have cost money, over all leases */
+    int64_t patience_ms;  /* how long a step waits for an outage to end, from its first try on */
+    int64_t cache_ttl_ms; /* equal calls of a tenant share one answer this long; 0 = never */
     enum mr_on_error on_error;
     char *pool;
 };
@@ -80,6 +63,7 @@ struct mr_config_broker {
     bool tls;
     char *ca_file, *cert_file, *key_file;
     int heartbeat_s, connect_timeout_ms, publish_window;
+    int lane_shards; /* queues a lane is made of */
 };
 
 struct mr_config_database {
@@ -108,7 +92,15 @@ struct mr_config_worker {
     bool fetch_http; /* allow http:// besides https:// for --url (loopback tests); default false */
     struct mr_strv
         fetch_allow; /* host names or CIDRs exempt from the SSRF address rules; default none */
+    char *region;    /* endpoints of this region are preferred; NULL = none */
     char *log_level;
+};
+
+struct mr_config_breaker {
+    int failures;  /* in a row: open */
+    int open_ms;   /* then half-open */
+    int successes; /* in half-open: closed */
+    int probes;    /* calls at once in half-open */
 };
 
 struct mr_config_producer {
@@ -125,6 +117,8 @@ struct mr_config {
     struct mr_config_worker worker;
     struct mr_config_producer producer;
     struct mr_config_money money;
+    struct mr_config_breaker breaker;
+    struct mr_retry_rule retry[MR_CLASS_COUNT];
     struct mr_provider *providers;
     size_t nproviders;
     struct mr_model *models;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WARNING_MAX 512
+#define ENDPOINT_NAME_MAX 160
 
 static bool all_local(const struct mr_strv *hosts, const char **ret_remote)
 {
@@ -113,24 +114,34 @@ static void url_host(const char *url, char ret[static MR_HOST_MAX])
     ret[n] = '\0';
 }
 
-static void warn_provider(const struct mr_provider *provider, mr_config_warn_fn *warn, void *ctx)
+/* 'p', or 'p', endpoint 'e' where there are several. */
+static void endpoint_name(const struct mr_endpoint *endpoint, char ret[static ENDPOINT_NAME_MAX])
 {
-    char text[WARNING_MAX], host[MR_HOST_MAX];
+    if (endpoint->provider->nendpoints > 1)
+        snprintf(ret, ENDPOINT_NAME_MAX, "'%s', endpoint '%s'", endpoint->provider->name,
+            endpoint->name);
+    else
+        snprintf(ret, ENDPOINT_NAME_MAX, "'%s'", endpoint->provider->name);
+}
 
-    if (!provider->base_url)
+static void warn_endpoint(const struct mr_endpoint *endpoint, mr_config_warn_fn *warn, void *ctx)
+{
+    char text[WARNING_MAX], host[MR_HOST_MAX], name[ENDPOINT_NAME_MAX];
+
+    if (!endpoint->base_url)
         return;
-    url_host(provider->base_url, host);
-    bool has_key = provider->key_file || provider->key_env;
-    if (strncmp(provider->base_url, "http://", 7) == 0 && !mr_host_is_local(host)) {
-        snprintf(text, sizeof(text), "provider '%s': %s %.200s unencrypted; use https://",
-            provider->name, has_key ? "documents and the key travel to" : "documents travel to",
-            host);
+    url_host(endpoint->base_url, host);
+    endpoint_name(endpoint, name);
+    bool has_key = endpoint->key_file || endpoint->key_env;
+    if (strncmp(endpoint->base_url, "http://", 7) == 0 && !mr_host_is_local(host)) {
+        snprintf(text, sizeof(text), "provider %s: %s %.200s unencrypted; use https://", name,
+            has_key ? "documents and the key travel to" : "documents travel to", host);
         warn(ctx, text);
     }
     if (!has_key &&
         (strcmp(host, "api.openai.com") == 0 || strcmp(host, "api.anthropic.com") == 0)) {
-        snprintf(text, sizeof(text), "provider '%s': %s wants a key; set key_file or key_env",
-            provider->name, host);
+        snprintf(
+            text, sizeof(text), "provider %s: %s wants a key; set key_file or key_env", name, host);
         warn(ctx, text);
     }
 }
@@ -140,5 +151,6 @@ void mr_config_warn(const struct mr_config *config, mr_config_warn_fn *warn, voi
     warn_broker(&config->broker, warn, ctx);
     warn_database(&config->database, warn, ctx);
     for (size_t i = 0; i < config->nproviders; i++)
-        warn_provider(&config->providers[i], warn, ctx);
+        for (size_t e = 0; e < config->providers[i].nendpoints; e++)
+            warn_endpoint(&config->providers[i].endpoints[e], warn, ctx);
 }

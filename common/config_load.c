@@ -12,7 +12,7 @@
 #define EMBEDDED_FILE "ops/config/default.cfg"
 #define ENV_MAX 96
 
-static const char *const list_names[] = {"providers", "models", "pipelines"};
+static const char *const list_names[] = {"retry", "providers", "models", "pipelines"};
 
 static bool is_list_name(const char *name)
 {

@@ -1,5 +1,5 @@
 /* The effective configuration as libconfig text. It can be loaded again. */
-#include "common/config_row.h"
+#include "common/config_lists.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -99,6 +99,43 @@ static void print_json(const json_t *value, FILE *out)
     }
 }
 
+static void print_endpoints(const struct mr_provider *provider, FILE *out)
+{
+    fputs(TAB TAB "endpoints = (\n", out);
+    for (size_t i = 0; i < provider->nendpoints; i++) {
+        fputs(TAB TAB TAB "{\n", out);
+        print_rows(mr_config_endpoint_rows(), &provider->endpoints[i], TAB TAB TAB TAB, out);
+        fprintf(out, TAB TAB TAB "}%s\n", i + 1 < provider->nendpoints ? "," : "");
+    }
+    fputs(TAB TAB ");\n", out);
+}
+
+static void print_provider(const struct mr_provider *provider, FILE *out)
+{
+    print_rows(mr_config_provider_rows(), provider, TAB TAB, out);
+    if (provider->custom) {
+        fputs(TAB TAB "custom = {\n", out);
+        print_rows(mr_config_custom_rows(), provider->custom, TAB TAB TAB, out);
+        fputs(TAB TAB "};\n", out);
+    }
+    /* The local provider is everywhere. */
+    if (provider->kind != MR_PROVIDER_LOCAL)
+        print_endpoints(provider, out);
+}
+
+static void print_rules(const struct mr_model *model, FILE *out)
+{
+    fputs(TAB TAB "choose = (", out);
+    for (size_t i = 0; i < model->nrules; i++) {
+        fputs(i ? ",\n" TAB TAB TAB "{ when = " : "\n" TAB TAB TAB "{ when = ", out);
+        mr_config_quote(model->rules[i].when, out);
+        fputs("; use = ", out);
+        mr_config_quote(model->rules[i].use->alias, out);
+        fputs("; }", out);
+    }
+    fputs("\n" TAB TAB ");\n", out);
+}
+
 static void print_model(const struct mr_model *model, FILE *out)
 {
     print_rows(mr_config_model_rows(), model, TAB TAB, out);
@@ -107,6 +144,22 @@ static void print_model(const struct mr_model *model, FILE *out)
     fputs(";\n" TAB TAB "params = ", out);
     print_json(model->params, out);
     fputs(";\n", out);
+    if (model->nrules > 0)
+        print_rules(model, out);
+    if (model->nfallback > 0) {
+        fputs(TAB TAB "fallback = [", out);
+        for (size_t i = 0; i < model->nfallback; i++) {
+            fputs(i ? ", " : "", out);
+            mr_config_quote(model->fallback[i]->alias, out);
+        }
+        fputs("];\n", out);
+    }
+}
+
+/* Numbers that are there, but mean nothing to an extract step. */
+static bool is_for_chat(const char *key)
+{
+    return strcmp(key, "max_tokens") == 0 || strcmp(key, "cache") == 0;
 }
 
 static void print_step(const struct mr_pipeline *pipeline, size_t s, FILE *out)
@@ -115,7 +168,7 @@ static void print_step(const struct mr_pipeline *pipeline, size_t s, FILE *out)
     struct mr_rows rows = mr_config_step_rows();
 
     for (size_t i = 0; i < rows.count; i++)
-        if (step->kind == MR_STEP_CHAT || strcmp(rows.items[i].key, "max_tokens") != 0)
+        if (step->kind == MR_STEP_CHAT || !is_for_chat(rows.items[i].key))
             print_row(&rows.items[i], step, TAB TAB TAB TAB, out);
     if (step->model) {
         fputs(TAB TAB TAB TAB "model = ", out);
@@ -146,13 +199,31 @@ static void print_pipeline(const struct mr_pipeline *pipeline, FILE *out)
     fputs(TAB TAB ");\n", out);
 }
 
+static void print_retries(const struct mr_config *config, FILE *out)
+{
+    const char *comma = "";
+
+    fputs("\nretry: (", out);
+    for (unsigned c = 0; c < MR_CLASS_COUNT; c++) {
+        struct mr_config_retry retry = {(char *)mr_class_name(c), config->retry[c]};
+        if (retry.rule.tries == 0)
+            continue;
+        fprintf(out, "%s\n" TAB "{\n", comma);
+        print_rows(mr_config_retry_rows(), &retry, TAB TAB, out);
+        fputs(TAB "}", out);
+        comma = ",";
+    }
+    putc('\n', out);
+}
+
 int mr_config_print(const struct mr_config *config, FILE *out)
 {
     print_sections(config, out);
-    fputs("\nproviders: (\n", out);
+    print_retries(config, out);
+    fputs(");\n\nproviders: (\n", out);
     for (size_t i = 0; i < config->nproviders; i++) {
         fputs(TAB "{\n", out);
-        print_rows(mr_config_provider_rows(), &config->providers[i], TAB TAB, out);
+        print_provider(&config->providers[i], out);
         fprintf(out, TAB "}%s\n", i + 1 < config->nproviders ? "," : "");
     }
     fputs(");\n\nmodels: (\n", out);

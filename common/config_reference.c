@@ -1,5 +1,6 @@
 /* docs/configuration.md, made of the tables. */
 #include "common/config_row.h"
+#include "common/embed.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,7 +9,7 @@
 static const char intro[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made of common/config_table.c; do not edit. MILLRACE_UPDATE_DOCS=1 meson test "
+    "<!-- Made of common/config_table*.c; do not edit. MILLRACE_UPDATE_DOCS=1 meson test "
     "config_docs\n"
     "     writes it anew. -->\n"
     "\n"
@@ -17,14 +18,16 @@ static const char intro[] =
     "runs\n"
     "on one machine. The format is [libconfig](https://hyperrealm.github.io/libconfig/)'s; a "
     "commented\n"
-    "example is `ops/config/millrace.sample.cfg`. `millrace config check` checks a file, "
-    "`millrace config --print`\n"
-    "shows what is in force.\n"
+    "example is `ops/config/millrace.sample.cfg`, one of several providers stands at the end of "
+    "this "
+    "page.\n"
+    "`millrace config check` checks a file, `millrace config --print` shows what is in force.\n"
     "\n"
     "- The built-in default (`ops/config/default.cfg`) is read first. Your file overrides single "
     "keys,\n"
     "  and adds or replaces providers, models and pipelines by name (pipelines by name and "
-    "version).\n"
+    "version),\n"
+    "  retry rules by class.\n"
     "- An environment variable overrides a key of the file; an empty one counts as none. Lists "
     "are\n"
     "  comma separated there.\n"
@@ -32,14 +35,15 @@ static const char intro[] =
     "- File names are relative to the folder of the configuration file (in variables: to the "
     "working\n"
     "  directory). `@include \"more.cfg\"` at the beginning of a line includes a file.\n"
-    "- Durations are strings: `\"250ms\"`, `\"30s\"`, `\"10m\"`, `\"2h\"`. Sizes are bytes or "
+    "- Durations are strings: `\"250ms\"`, `\"30s\"`, `\"10m\"`, `\"2h\"`, `\"7d\"`. Sizes are "
+    "bytes or "
     "strings:\n"
     "  `\"64KiB\"`, `\"10MiB\"`. Numbers above 2147483647 need libconfig's `L`.\n"
     "- A secret never stands in the configuration: a key names the file (closed to group and "
     "others,\n"
     "  or it is refused) or the environment variable that holds it.\n"
-    "- *Reload* says whether SIGHUP applies a change to a running worker; providers, models and\n"
-    "  pipelines always reload, and a running job keeps what it began with.\n";
+    "- *Reload* says whether SIGHUP applies a change to a running worker; retry rules, providers,\n"
+    "  models and pipelines always reload, and a running job keeps what it began with.\n";
 
 struct list_doc {
     const char *title, *about;
@@ -48,7 +52,15 @@ struct list_doc {
 
 static const struct list_doc lists[] = {
     {"providers", "`providers: ( { ... }, ... );` Where calls go.", mr_config_provider_rows},
+    {"endpoints", "`endpoints = ( { ... }, ... );` in a provider. Calls go to a healthy one.",
+        mr_config_endpoint_rows},
+    {"custom", "`custom = { ... };` in a provider of kind `custom`: its wire format.",
+        mr_config_custom_rows},
     {"models", "`models: ( { ... }, ... );` What steps call, by alias.", mr_config_model_rows},
+    {"choose", "`choose = ( { ... }, ... );` in a model. The first whose condition holds counts.",
+        mr_config_rule_rows},
+    {"retry", "`retry: ( { ... }, ... );` How failures of a class are repeated.",
+        mr_config_retry_rows},
     {"pipelines", "`pipelines: ( { ... }, ... );` What happens to a job.", mr_config_pipeline_rows},
     {"steps of a pipeline",
         "`steps = ( { ... }, ... );` Steps whose `after` has ended run at the same time.",
@@ -86,10 +98,13 @@ static void print_type(const struct mr_row *row, FILE *out)
         [MR_ROW_STRV] = "list of strings",
         [MR_ROW_HOSTS] = "list of hosts",
         [MR_ROW_INT] = "number",
+        [MR_ROW_LONG] = "number",
         [MR_ROW_SIZE] = "size",
         [MR_ROW_BOOL] = "true or false",
         [MR_ROW_MS] = "duration",
         [MR_ROW_SECONDS] = "duration",
+        [MR_ROW_LONG_MS] = "duration",
+        [MR_ROW_FACTOR] = "number",
         [MR_ROW_RATE] = "dollars",
         [MR_ROW_ENUM] = "choice",
         [MR_ROW_OTHER] = "see right",
@@ -170,5 +185,9 @@ int mr_config_print_reference(FILE *out)
     }
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         print_list(&lists[i], out);
+    const struct mr_embedded *example = mr_embedded_find("ops/config/providers.cfg");
+    if (!example)
+        return -ENOENT;
+    fprintf(out, "\n## Example\n\n`ops/config/providers.cfg`:\n\n```\n%s```\n", example->text);
     return fflush(out) != 0 || ferror(out) ? -EIO : 0;
 }

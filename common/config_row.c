@@ -131,15 +131,19 @@ static const char *expected(const struct mr_row *row)
 {
     switch (row->type) {
     case MR_ROW_INT:
+    case MR_ROW_LONG:
         return "a whole number";
     case MR_ROW_SIZE:
         return "a number of bytes, or a string such as \"64MiB\"";
     case MR_ROW_BOOL:
         return "true or false";
     case MR_ROW_MS:
+    case MR_ROW_LONG_MS:
         return "a duration such as \"30s\"";
     case MR_ROW_SECONDS:
         return "a duration of whole seconds such as \"30s\"";
+    case MR_ROW_FACTOR:
+        return "a number such as 1.5";
     case MR_ROW_RATE:
         return "dollars per million tokens as a string such as \"2.50\"";
     case MR_ROW_STRV:
@@ -171,7 +175,7 @@ static int set_number(const struct mr_row *row, void *slot, const char *text, st
     }
     if (row->type == MR_ROW_BOOL)
         *(bool *)slot = v;
-    else if (row->type == MR_ROW_SIZE || row->type == MR_ROW_RATE)
+    else if (mr_row_is_wide(row))
         *(int64_t *)slot = v;
     else
         *(int *)slot = (int)v;
@@ -216,7 +220,10 @@ static bool type_fits(const struct mr_row *row, int type)
 
     switch (row->type) {
     case MR_ROW_INT:
+    case MR_ROW_LONG:
         return number;
+    case MR_ROW_FACTOR:
+        return number || type == CONFIG_TYPE_FLOAT;
     case MR_ROW_SIZE:
     case MR_ROW_RATE:
         return number || type == CONFIG_TYPE_STRING;
@@ -242,6 +249,9 @@ static int read_value(const struct mr_row *row, void *base, const config_setting
         return mr_row_set(row, base, config_setting_get_string(setting), dir, err);
     case CONFIG_TYPE_BOOL:
         return mr_row_set(row, base, config_setting_get_bool(setting) ? "true" : "false", dir, err);
+    case CONFIG_TYPE_FLOAT:
+        snprintf(number, sizeof(number), "%.6g", config_setting_get_float(setting));
+        return mr_row_set(row, base, number, dir, err);
     default:
         snprintf(number, sizeof(number), "%lld", config_setting_get_int64(setting));
         return mr_row_set(row, base, number, dir, err);

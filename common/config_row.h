@@ -18,10 +18,13 @@ enum mr_row_type {
     MR_ROW_STRV,    /* struct mr_strv */
     MR_ROW_HOSTS,   /* struct mr_strv, each as mr_host_split wants it, at least one */
     MR_ROW_INT,     /* int */
+    MR_ROW_LONG,    /* int64_t */
     MR_ROW_SIZE,    /* int64_t bytes, or "64MiB" */
     MR_ROW_BOOL,    /* bool */
     MR_ROW_MS,      /* int milliseconds, written as a duration */
     MR_ROW_SECONDS, /* int seconds, written as a duration */
+    MR_ROW_LONG_MS, /* int64_t milliseconds, written as a duration */
+    MR_ROW_FACTOR,  /* int per cent, written as a number: 1.5 */
     MR_ROW_RATE,    /* int64_t pico-dollars per token, written as dollars per million tokens */
     MR_ROW_ENUM,    /* int-sized enum: index into choices */
     MR_ROW_OTHER,   /* its list's own reader takes care of it */
@@ -46,10 +49,14 @@ struct mr_rows {
     size_t count;
 };
 
-/* config_table.c. "scalars" are those of all sections; the others are by list. */
+/* config_table.c: those of all sections; config_table_lists.c: those of a list's items. */
 struct mr_rows mr_config_scalars(void);
 struct mr_rows mr_config_provider_rows(void);
+struct mr_rows mr_config_endpoint_rows(void);
+struct mr_rows mr_config_custom_rows(void); /* of struct mr_custom */
 struct mr_rows mr_config_model_rows(void);
+struct mr_rows mr_config_rule_rows(void);
+struct mr_rows mr_config_retry_rows(void); /* of struct mr_config_retry */
 struct mr_rows mr_config_pipeline_rows(void);
 struct mr_rows mr_config_step_rows(void);
 
@@ -93,6 +100,15 @@ void mr_row_print(const struct mr_row *row, const void *base, FILE *out);
 #define MR_ROW_NUMBER_LEN 40
 void mr_row_format(const struct mr_row *row, int64_t value, char ret[static MR_ROW_NUMBER_LEN]);
 
+/* Sets what the group has of these rows, and leaves all else alone. */
+int mr_rows_read_some(struct mr_rows rows, void *base, const config_setting_t *group,
+    const struct mr_config_source *source, struct mr_err *err) MR_CHECK;
+/* An error unless the group has every required row. */
+int mr_rows_required(struct mr_rows rows, const char *section, const config_setting_t *group,
+    const struct mr_config_source *source, struct mr_err *err) MR_CHECK;
+/* Says that there is no such key, and which was meant. Returns -EINVAL. */
+int mr_rows_unknown(struct mr_rows rows, const char *section, const config_setting_t *setting,
+    const struct mr_config_source *source, struct mr_err *err);
 const struct mr_row *mr_rows_find(struct mr_rows rows, const char *section, const char *key);
 int mr_rows_default(struct mr_rows rows, void *base, struct mr_err *err) MR_CHECK;
 void mr_rows_clear(struct mr_rows rows, void *base);
@@ -118,14 +134,10 @@ void mr_nearest_offer(struct mr_nearest *nearest, const char *candidate);
 /* "; did you mean 'x'?", or "". */
 const char *mr_nearest_hint(const struct mr_nearest *nearest, char buf[static MR_NEAREST_LEN]);
 
-/* config_lists.c, config_steps.c: the lists of these sources, later ones winning. */
+/* config_lists.c: the lists of these sources, later ones winning. */
 #define MR_CONFIG_SOURCES 2
 int mr_config_read_lists(struct mr_config *config, const struct mr_config_source *sources,
     size_t nsources, struct mr_err *err) MR_CHECK;
-int mr_config_read_steps(const struct mr_config *config, struct mr_pipeline *pipeline,
-    const config_setting_t *group, const struct mr_config_source *source,
-    struct mr_err *err) MR_CHECK;
-const struct mr_model *mr_config_model(const struct mr_config *config, const char *alias);
 
 /* config_check.c: defaults that depend on others, and what no single row can check. */
 int mr_config_check(struct mr_config *config, struct mr_err *err) MR_CHECK;

@@ -23,7 +23,7 @@ static int64_t stored(const struct mr_row *row, const void *base)
 
     if (row->type == MR_ROW_BOOL)
         return *(const bool *)slot;
-    if (row->type == MR_ROW_SIZE || row->type == MR_ROW_RATE)
+    if (mr_row_is_wide(row))
         return *(const int64_t *)slot;
     return *(const int *)slot;
 }
@@ -78,7 +78,7 @@ int mr_row_copy(const struct mr_row *row, void *to, const void *from)
         *(char **)slot = copy;
     } else if (row->type == MR_ROW_BOOL) {
         *(bool *)slot = *(const bool *)value;
-    } else if (row->type == MR_ROW_SIZE || row->type == MR_ROW_RATE) {
+    } else if (mr_row_is_wide(row)) {
         *(int64_t *)slot = *(const int64_t *)value;
     } else {
         *(int *)slot = *(const int *)value;
@@ -115,8 +115,11 @@ void mr_row_print(const struct mr_row *row, const void *base, FILE *out)
         print_list(mr_row_at_const(row, base), out);
     } else {
         mr_row_format(row, stored(row, base), number);
-        bool bare = row->type == MR_ROW_INT || row->type == MR_ROW_BOOL;
+        bool bare = row->type == MR_ROW_INT || row->type == MR_ROW_LONG ||
+                    row->type == MR_ROW_BOOL || row->type == MR_ROW_FACTOR;
         fprintf(out, bare ? "%s" : "\"%s\"", number);
+        if (row->type == MR_ROW_LONG && stored(row, base) > INT32_MAX)
+            putc('L', out);
     }
     putc(';', out);
 }
@@ -148,7 +151,7 @@ void mr_rows_clear(struct mr_rows rows, void *base)
         clear(&rows.items[i], base);
 }
 
-static int unknown_key(struct mr_rows rows, const char *section, const config_setting_t *setting,
+int mr_rows_unknown(struct mr_rows rows, const char *section, const config_setting_t *setting,
     const struct mr_config_source *source, struct mr_err *err)
 {
     struct mr_nearest nearest = {.word = config_setting_name(setting)};
@@ -161,20 +164,22 @@ static int unknown_key(struct mr_rows rows, const char *section, const config_se
         section, mr_nearest_hint(&nearest, hint));
 }
 
-int mr_rows_read(struct mr_rows rows, const char *section, void *base,
-    const config_setting_t *group, const struct mr_config_source *source, struct mr_err *err)
+int mr_rows_read_some(struct mr_rows rows, void *base, const config_setting_t *group,
+    const struct mr_config_source *source, struct mr_err *err)
 {
-    for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++) {
-        const config_setting_t *setting = config_setting_get_elem(group, i);
-        const struct mr_row *row = mr_rows_find(rows, section, config_setting_name(setting));
-        if (!row)
-            return unknown_key(rows, section, setting, source, err);
-        if (row->type == MR_ROW_OTHER)
-            continue;
-        int rc = mr_row_read(row, base, setting, source, err);
-        if (rc < 0)
-            return rc;
+    int rc = 0;
+
+    for (size_t i = 0; i < rows.count && rc == 0; i++) {
+        const config_setting_t *setting = config_setting_get_member(group, rows.items[i].key);
+        if (setting && rows.items[i].type != MR_ROW_OTHER)
+            rc = mr_row_read(&rows.items[i], base, setting, source, err);
     }
+    return rc;
+}
+
+int mr_rows_required(struct mr_rows rows, const char *section, const config_setting_t *group,
+    const struct mr_config_source *source, struct mr_err *err)
+{
     for (size_t i = 0; i < rows.count; i++) {
         const struct mr_row *row = &rows.items[i];
         if (row->required && !config_setting_get_member(group, row->key))
@@ -182,4 +187,21 @@ int mr_rows_read(struct mr_rows rows, const char *section, void *base,
                 source, group, err, -EINVAL, "%s: '%s' is missing", section, row->key);
     }
     return 0;
+}
+
+int mr_rows_read(struct mr_rows rows, const char *section, void *base,
+    const config_setting_t *group, const struct mr_config_source *source, struct mr_err *err)
+{
+    for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++) {
+        const config_setting_t *setting = config_setting_get_elem(group, i);
+        const struct mr_row *row = mr_rows_find(rows, section, config_setting_name(setting));
+        if (!row)
+            return mr_rows_unknown(rows, section, setting, source, err);
+        if (row->type == MR_ROW_OTHER)
+            continue;
+        int rc = mr_row_read(row, base, setting, source, err);
+        if (rc < 0)
+            return rc;
+    }
+    return mr_rows_required(rows, section, group, source, err);
 }

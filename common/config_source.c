@@ -1,6 +1,6 @@
 /* A configuration file as libconfig reads it, and errors that say where. */
 #include "common/buf.h"
-#include "common/config_row.h"
+#include "common/config_lists.h"
 #include "common/embed.h"
 #include "common/json.h"
 
@@ -156,4 +156,18 @@ int mr_config_group_list(const struct mr_config_source *source, const config_set
     }
     *ret = list;
     return 0;
+}
+
+int mr_config_read_file(const struct mr_config_source *source, const config_setting_t *setting,
+    const char *path, char **ret, struct mr_err *err)
+{
+    MR_CLEANUP(mr_buf_deinit) struct mr_buf buf = MR_BUF_INIT(MR_CONFIG_FILE_MAX);
+
+    int rc = mr_buf_read_file(&buf, path, err);
+    if (rc < 0)
+        return mr_config_locate(source, setting, err, rc);
+    if (buf.len == 0 || memchr(buf.data, '\0', buf.len) || !mr_utf8_valid(buf.data, buf.len))
+        return mr_config_fail(source, setting, err, -EINVAL, "%s is empty or no UTF-8 text", path);
+    *ret = mr_buf_steal(&buf, NULL);
+    return *ret ? 0 : mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
 }

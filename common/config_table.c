@@ -1,6 +1,7 @@
 /* Every key, in the order of the reference. A default is text, read like an environment variable.
  */
 #include "common/config_row.h"
+#include "common/shard.h"
 
 #define AT(member) .offset = offsetof(struct mr_config, member)
 #define COUNT(rows) ((struct mr_rows){rows, sizeof(rows) / sizeof((rows)[0])})
@@ -36,6 +37,11 @@ static const struct mr_row scalars[] = {
         .help = "How long connecting to one host may take."},
     {"broker", "publish_window", MR_ROW_INT, AT(broker.publish_window), 1, 65535, "256",
         .help = "Messages published and not yet confirmed."},
+    {"broker", "lane_shards", MR_ROW_INT, AT(broker.lane_shards), 1, MR_LANE_SHARDS_MAX, "8",
+        .help = "Queues that each lane is made of; a tenant's jobs go to two of them, so that a "
+                "flood leaves the others free. The same for every program; it may grow (`millrace "
+                "init`, then restart workers, then producers), but shrink only while the lanes are "
+                "empty."},
 
     {"database", "hosts", MR_ROW_HOSTS, AT(database.hosts), .def = "127.0.0.1",
         .help = "PostgreSQL servers as host, host:port or socket directory; the first that takes "
@@ -104,6 +110,8 @@ static const struct mr_row scalars[] = {
     {"worker", "fetch_allow", MR_ROW_STRV, AT(worker.fetch_allow), .reloadable = true,
         .help = "Host names or CIDR ranges a document may be fetched from although they are "
                 "private addresses."},
+    {"worker", "region", MR_ROW_NAME, AT(worker.region),
+        .help = "Where this worker stands: endpoints of the same region are asked first."},
     {"worker", "log_level", MR_ROW_STR, AT(worker.log_level), .def = "info",
         .choices = "debug|info|warn|error", .reloadable = true,
         .help = "Log lines below this level are not written."},
@@ -118,116 +126,20 @@ static const struct mr_row scalars[] = {
                 "charged at. The default is above every shipped price."},
     {"money", "ceiling_output", MR_ROW_RATE, AT(money.ceiling_output), 0, 1000000000000, "100",
         .reloadable = true, .help = "The same for output tokens."},
-};
 
-#undef AT
-#define AT(member) .offset = offsetof(struct mr_provider, member)
-static const struct mr_row providers[] = {
-    {"providers", "name", MR_ROW_NAME, AT(name), .required = true,
-        .help = "What models refer to, and its name in the price list (`openai`, `anthropic`, "
-                "`gemini`, `mistral`, `deepseek`, `groq`; `ollama`, `vllm`, `llama.cpp` cost "
-                "nothing). Under a name not listed there, calls are charged at the ceiling."},
-    {"providers", "kind", MR_ROW_ENUM, AT(kind), .choices = "local|openai|anthropic",
-        .required = true,
-        .help = "`local`: built in, no network, no key, no cost. `openai`: any server that speaks "
-                "OpenAI's chat completions. `anthropic`: the Messages API."},
-    {"providers", "base_url", MR_ROW_URL, AT(base_url),
-        .help = "Up to the version, e.g. `http://127.0.0.1:11434/v1`. Default: the vendor's own."},
-    {"providers", "key_file", MR_ROW_PATH, AT(key_file), .secret = true,
-        .help = "File whose first line is the API key; refused when group or others may read it."},
-    {"providers", "key_env", MR_ROW_ENV, AT(key_env), .secret = true,
-        .help = "Environment variable that holds the key, instead of key_file. Neither: no key is "
-                "sent."},
-    {"providers", "connect_timeout", MR_ROW_MS, AT(connect_timeout_ms), 100, MINUTE, "5s",
-        .help = "How long connecting may take."},
-    {"providers", "ca_file", MR_ROW_PATH, AT(ca_file),
-        .help = "CA certificates (PEM) to trust; default: the system's."},
-};
-
-#undef AT
-#define AT(member) .offset = offsetof(struct mr_model, member)
-static const struct mr_row models[] = {
-    {"models", "alias", MR_ROW_NAME, AT(alias), .required = true, .help = "What steps refer to."},
-    {"models", "provider", MR_ROW_OTHER, .required = true, .help = "Name of a provider."},
-    {"models", "model", MR_ROW_STR, AT(model), .max = 128, .required = true,
-        .help = "The provider's own name for the model."},
-    {"models", "params", MR_ROW_OTHER,
-        .help = "Group of extra request parameters, e.g. `{ temperature = 0.2; }`."},
-    {"models", "accepts", MR_ROW_STRV, AT(accepts),
-        .help = "Names of the parameters this model takes; default: those the provider kind is "
-                "known to take. A parameter that is not accepted is not sent."},
-};
-
-#undef AT
-#define AT(member) .offset = offsetof(struct mr_pipeline, member)
-static const struct mr_row pipelines[] = {
-    {"pipelines", "name", MR_ROW_NAME, AT(name), .required = true,
-        .help = "What `--pipeline` names."},
-    {"pipelines", "version", MR_ROW_INT, AT(version), 1, 1000000, "1",
-        .help = "New jobs run the highest; a job that has begun keeps its own, so leave the old "
-                "one in place until its jobs have ended."},
-    {"pipelines", "steps", MR_ROW_OTHER, .required = true,
-        .help = "List of 1 to 32 steps, see below."},
-};
-
-#undef AT
-#define AT(member) .offset = offsetof(struct mr_step_def, member)
-static const struct mr_row steps[] = {
-    {"steps", "name", MR_ROW_NAME, AT(name), .required = true,
-        .help = "What `after` and prompts refer to; no dots; not `input`, `metadata` or `job`."},
-    {"steps", "kind", MR_ROW_ENUM, AT(kind), .choices = "extract|chat", .required = true,
-        .help = "`extract`: the document's text. `chat`: one call of a model."},
-    {"steps", "after", MR_ROW_OTHER,
-        .help = "Names of the steps that must have ended before. Default: the step above; `[]`: "
-                "none."},
-    {"steps", "model", MR_ROW_OTHER, .help = "chat: alias of a model. Required."},
-    {"steps", "prompt", MR_ROW_TEXT, AT(prompt), .max = 65536,
-        .help = "chat: the instruction. `{{extract.text|8000}}` refers to an earlier step's output "
-                "(its first 8,000 characters), `{{input.text}}`, `{{input.name}}`, "
-                "`{{metadata.key}}`, `{{job.id}}`, `{{job.tenant}}` to the job."},
-    {"steps", "prompt_file", MR_ROW_OTHER,
-        .help = "chat: file with the prompt, instead of prompt. One of both is required."},
-    {"steps", "task", MR_ROW_STR, AT(task), .choices = "summary|entities|class|sentiment",
-        .help = "chat: what the local provider does for this step."},
-    {"steps", "schema", MR_ROW_NAME, AT(schema_name),
-        .help = "chat: built-in JSON Schema the answer must conform to: `entities`. Default: plain "
-                "text is wanted."},
-    {"steps", "schema_file", MR_ROW_PATH, AT(schema_file),
-        .help = "chat: file with a JSON Schema (draft 7), instead of schema."},
-    {"steps", "max_tokens", MR_ROW_INT, AT(max_tokens), 1, 1000000, "1024",
-        .help = "chat: output tokens asked for at most, hidden reasoning included."},
-    {"steps", "timeout", MR_ROW_MS, AT(timeout_ms), 100, 10 * MINUTE, "60s",
-        .help = "Of one call, or of the extraction (default there: worker.extract_timeout)."},
-    {"steps", "max_attempts", MR_ROW_INT, AT(max_attempts), 1, 100, "5",
-        .help = "Calls the step may make in all, those cut short by crashes included."},
-    {"steps", "on_error", MR_ROW_ENUM, AT(on_error), .choices = "fail|skip|degrade", .def = "fail",
-        .help = "`fail`: the job is dead. `skip`: go on, the step's output reads as empty. "
-                "`degrade`: let the local provider answer, and mark the result."},
-    {"steps", "pool", MR_ROW_NAME, AT(pool), .def = "main",
-        .help = "Pool of workers that runs the step."},
+    {"breaker", "failures", MR_ROW_INT, AT(breaker.failures), 1, 1000, "5", .reloadable = true,
+        .help = "Failures in a row (network, overload, server errors, timeouts) after which an "
+                "endpoint is not asked any more: its breaker is open. A refused key opens it at "
+                "once."},
+    {"breaker", "open", MR_ROW_MS, AT(breaker.open_ms), 100, 60 * MINUTE, "60s", .reloadable = true,
+        .help = "How long it stays open before some calls try again."},
+    {"breaker", "probes", MR_ROW_INT, AT(breaker.probes), 1, 1000, "3", .reloadable = true,
+        .help = "Calls at once that may try then."},
+    {"breaker", "successes", MR_ROW_INT, AT(breaker.successes), 1, 1000, "3", .reloadable = true,
+        .help = "Answers that close it; one more failure opens it again."},
 };
 
 struct mr_rows mr_config_scalars(void)
 {
     return COUNT(scalars);
-}
-
-struct mr_rows mr_config_provider_rows(void)
-{
-    return COUNT(providers);
-}
-
-struct mr_rows mr_config_model_rows(void)
-{
-    return COUNT(models);
-}
-
-struct mr_rows mr_config_pipeline_rows(void)
-{
-    return COUNT(pipelines);
-}
-
-struct mr_rows mr_config_step_rows(void)
-{
-    return COUNT(steps);
 }

@@ -99,6 +99,23 @@ static int parse_rate(const char *text, int64_t *ret)
     return 0;
 }
 
+/* "1.5" -> 150; finer than a per cent is refused. */
+static int parse_factor(const char *text, int64_t *ret)
+{
+    const char *end;
+
+    int rc = parse_integer(text, &end, ret);
+    if (rc < 0 || *ret > INT32_MAX)
+        return -EINVAL;
+    int64_t digits = 0, scale = 100;
+    for (end += *end == '.'; isdigit((unsigned char)*end) && scale > 1; end++) {
+        scale /= 10;
+        digits += (*end - '0') * scale;
+    }
+    *ret = *ret * 100 + digits;
+    return *end ? -EINVAL : 0;
+}
+
 static int parse_bool(const char *text, int64_t *ret)
 {
     if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0)
@@ -118,6 +135,7 @@ int mr_row_number(const struct mr_row *row, const char *text, int64_t *ret)
 
     switch (row->type) {
     case MR_ROW_INT:
+    case MR_ROW_LONG:
         rc = parse_integer(text, &end, &v);
         if (rc == 0 && *end)
             rc = -EINVAL;
@@ -126,6 +144,7 @@ int mr_row_number(const struct mr_row *row, const char *text, int64_t *ret)
         rc = parse_size(text, &v);
         break;
     case MR_ROW_MS:
+    case MR_ROW_LONG_MS:
         rc = mr_duration_parse(text, &v);
         break;
     case MR_ROW_SECONDS:
@@ -133,6 +152,9 @@ int mr_row_number(const struct mr_row *row, const char *text, int64_t *ret)
         if (rc == 0 && v % 1000 != 0)
             rc = -EINVAL;
         v /= 1000;
+        break;
+    case MR_ROW_FACTOR:
+        rc = parse_factor(text, &v);
         break;
     case MR_ROW_RATE:
         rc = parse_rate(text, &v);
@@ -166,13 +188,13 @@ static void format_unit(int64_t v, const int64_t *factors, const char *const *un
 
 static void format_ms(int64_t ms, char ret[static MR_ROW_NUMBER_LEN])
 {
-    static const int64_t factors[] = {1, 1000, 60000, 3600000};
-    static const char *const units[] = {"ms", "s", "m", "h"};
+    static const int64_t factors[] = {1, 1000, 60000, 3600000, 86400000};
+    static const char *const units[] = {"ms", "s", "m", "h", "d"};
 
     if (ms == 0)
         snprintf(ret, MR_ROW_NUMBER_LEN, "0s");
     else
-        format_unit(ms, factors, units, 4, ret);
+        format_unit(ms, factors, units, 5, ret);
 }
 
 static void format_rate(int64_t rate, char ret[static MR_ROW_NUMBER_LEN])
@@ -195,10 +217,15 @@ void mr_row_format(const struct mr_row *row, int64_t value, char ret[static MR_R
         format_unit(value, sizes, size_units, 4, ret);
         break;
     case MR_ROW_MS:
+    case MR_ROW_LONG_MS:
         format_ms(value, ret);
         break;
     case MR_ROW_SECONDS:
         format_ms(value * 1000, ret);
+        break;
+    case MR_ROW_FACTOR:
+        snprintf(ret, MR_ROW_NUMBER_LEN, value % 10 ? "%lld.%02lld" : "%lld.%lld",
+            (long long)(value / 100), (long long)(value % 100 / (value % 10 ? 1 : 10)));
         break;
     case MR_ROW_RATE:
         format_rate(value, ret);
@@ -238,49 +265,4 @@ char *mr_config_path(const char *dir, const char *path)
     if (path[0] == '/' || !dir)
         return strdup(path);
     return asprintf(&joined, "%s/%s", dir, path) < 0 ? NULL : joined;
-}
-
-#define WORD_MAX 64
-
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t na = strnlen(a, WORD_MAX), nb = strnlen(b, WORD_MAX), row[WORD_MAX + 1];
-
-    for (size_t j = 0; j <= nb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[nb];
-}
-
-void mr_nearest_offer(struct mr_nearest *nearest, const char *candidate)
-{
-    size_t distance = edit_distance(nearest->word, candidate);
-
-    if (!nearest->best || distance < nearest->distance) {
-        nearest->best = candidate;
-        nearest->distance = distance;
-    }
-}
-
-const char *mr_nearest_hint(const struct mr_nearest *nearest, char buf[static MR_NEAREST_LEN])
-{
-    size_t length = strlen(nearest->word);
-
-    buf[0] = '\0';
-    if (nearest->best && nearest->distance <= (length < 6 ? 2 : length / 3) &&
-        nearest->distance < length)
-        snprintf(buf, MR_NEAREST_LEN, "; did you mean '%.64s'?", nearest->best);
-    return buf;
 }

@@ -26,6 +26,13 @@ static inline bool mr_row_is_list(const struct mr_row *row)
     return row->type == MR_ROW_STRV || row->type == MR_ROW_HOSTS;
 }
 
+/* Stored as int64_t; the other numbers are int-sized, or bool. */
+static inline bool mr_row_is_wide(const struct mr_row *row)
+{
+    return row->type == MR_ROW_LONG || row->type == MR_ROW_SIZE || row->type == MR_ROW_LONG_MS ||
+           row->type == MR_ROW_RATE;
+}
+
 /* Index of text in "a|b|c", or -1. */
 int mr_choice_index(const char *choices, const char *text);
 

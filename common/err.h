@@ -28,6 +28,9 @@ enum mr_class {
     MR_CLASS_INVALID,      /* bad request, bad document, bad envelope, unknown pipeline */
     MR_CLASS_BAD_OUTPUT,   /* empty, truncated, not JSON, fails the schema */
     MR_CLASS_REFUSED,      /* content filter, refusal */
+    MR_CLASS_CAPPED,       /* the tenant's cap leaves no room for the call's hold */
+    MR_CLASS_LIMITED,      /* waits for its share of a limit the fleet keeps */
+    MR_CLASS_UNAVAILABLE,  /* every route to a model is closed by its breaker */
     MR_CLASS_DEADLINE,     /* the job's own deadline has passed */
     MR_CLASS_REDELIVERED,  /* workers kept dying while they held this job */
     MR_CLASS_CANCELLED,

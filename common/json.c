@@ -66,6 +66,14 @@ int mr_utf8_valid(const char *bytes, size_t n)
     return mr_utf8_prefix(bytes, n, n) == n;
 }
 
+void mr_utf8_copy(char *to, size_t size, const char *from)
+{
+    size_t n = from ? mr_utf8_prefix(from, strlen(from), size - 1) : 0;
+    if (n > 0)
+        memcpy(to, from, n);
+    to[n] = '\0';
+}
+
 /* The position behind the string whose opening quote stands before p; end when it is not closed. */
 static const char *skip_string(const char *p, const char *end)
 {

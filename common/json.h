@@ -27,3 +27,6 @@ size_t mr_utf8_prefix(const char *bytes, size_t n, size_t max);
 size_t mr_utf8_prefix_chars(const char *bytes, size_t n, size_t max_chars);
 /* Whether all n bytes are valid UTF-8 (no surrogates, no overlong forms). */
 int mr_utf8_valid(const char *bytes, size_t n);
+/* Copies from (NULL: "") into size bytes, NUL included: all of it, or cut at a character, and never
+ * more than is valid UTF-8. */
+void mr_utf8_copy(char *to, size_t size, const char *from);

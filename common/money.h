@@ -27,7 +27,8 @@ struct mr_price {
     int64_t above_tokens; /* tier: applies when the whole prompt exceeds this many tokens; 0 = base
                              tier */
     int64_t input, cached, cache_write, cache_write_1h, output;
-    char source[128]; /* where the rates were read, and when; informational */
+    int batch_percent; /* of these rates, for a call through the batch API; 0 = it has none */
+    char source[128];  /* where the rates were read, and when; informational */
 };
 
 struct mr_prices {

@@ -26,7 +26,7 @@ enum mr_pg_fault {
 enum mr_pg_fault mr_pg_fault(const PGresult *result);
 
 /* Fills err from a result or connection: SQLSTATE, primary message, detail. Returns a negative
- * errno. */
+ * errno; -EACCES: the role lacks a right. */
 int mr_pg_error(const PGconn *conn, const PGresult *result, const char *what, struct mr_err *err);
 
 /* A one-dimensional array parameter in binary format, built item by item. NULLs allowed in all. */
@@ -40,12 +40,14 @@ struct mr_pg_array {
 
 enum {
     MR_OID_BOOL = 16,
+    MR_OID_BYTEA = 17,
     MR_OID_INT8 = 20,
     MR_OID_INT4 = 23,
     MR_OID_TEXT = 25,
     MR_OID_UUID = 2950,
     MR_OID_JSONB = 3802,
     MR_OID_BOOL_A = 1000,
+    MR_OID_BYTEA_A = 1001,
     MR_OID_INT8_A = 1016,
     MR_OID_INT4_A = 1007,
     MR_OID_TEXT_A = 1009,
@@ -63,6 +65,8 @@ int mr_pg_array_int8(struct mr_pg_array *array, int64_t v) MR_CHECK;
 int mr_pg_array_uuid(struct mr_pg_array *array, const struct mr_uuid *v) MR_CHECK;
 int mr_pg_array_text(
     struct mr_pg_array *array, const char *v, size_t n) MR_CHECK; /* v NULL = null */
+int mr_pg_array_bytea(
+    struct mr_pg_array *array, const void *v, size_t n) MR_CHECK; /* v NULL = null */
 int mr_pg_array_jsonb(
     struct mr_pg_array *array, const char *v, size_t n) MR_CHECK; /* v NULL = null */
 /* Writes the header; the bytes are then valid until the next reset. */

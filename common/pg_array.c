@@ -97,6 +97,12 @@ int mr_pg_array_text(struct mr_pg_array *array, const char *v, size_t n)
     return v ? put(array, NULL, 0, v, n) : mr_pg_array_null(array);
 }
 
+int mr_pg_array_bytea(struct mr_pg_array *array, const void *v, size_t n)
+{
+    assert(array->oid == MR_OID_BYTEA);
+    return v ? put(array, NULL, 0, v, n) : mr_pg_array_null(array);
+}
+
 int mr_pg_array_jsonb(struct mr_pg_array *array, const char *v, size_t n)
 {
     assert(array->oid == MR_OID_JSONB);

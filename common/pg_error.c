@@ -55,6 +55,7 @@ int mr_pg_error(const PGconn *conn, const PGresult *result, const char *what, st
     /* The detail of a data error quotes the data, which may be a document. */
     const char *detail =
         fault == MR_PG_DATA ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    return mr_err_set(err, faults[fault].code, faults[fault].class, "%s: %s (%s)%s%s", what,
+    int code = strcmp(state, "42501") == 0 ? -EACCES : faults[fault].code;
+    return mr_err_set(err, code, faults[fault].class, "%s: %s (%s)%s%s", what,
         primary ? primary : "error", state, detail ? ": " : "", detail ? detail : "");
 }

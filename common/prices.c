@@ -17,6 +17,7 @@ struct entry {
     char *provider, *from, *to, *source;
     struct mr_strv models;
     int64_t above_tokens, input, cached, cache_write, cache_write_1h, output;
+    int batch_percent;
 };
 
 #define AT(member) .offset = offsetof(struct entry, member)
@@ -31,6 +32,7 @@ static const struct mr_row rows[] = {
     {"prices", "cache_write", MR_ROW_RATE, AT(cache_write), 0, RATE_MAX},
     {"prices", "cache_write_1h", MR_ROW_RATE, AT(cache_write_1h), 0, RATE_MAX},
     {"prices", "output", MR_ROW_RATE, AT(output), 0, RATE_MAX, .required = true},
+    {"prices", "batch_percent", MR_ROW_INT, AT(batch_percent), 1, 100},
     {"prices", "source", MR_ROW_STR, AT(source), .max = sizeof(((struct mr_price *)0)->source) - 1},
 };
 #undef AT
@@ -40,20 +42,12 @@ static struct mr_rows entry_rows(void)
     return (struct mr_rows){rows, sizeof(rows) / sizeof(rows[0])};
 }
 
-/* "2026-11-22" (its first moment, UTC) or a full RFC 3339 time. */
 static int parse_date(const char *text, int64_t *ret_ms)
 {
-    char full[64];
-
-    if (!text)
-        return 0;
-    if (mr_time_parse(text, ret_ms) == 0)
-        return 0;
-    int n = snprintf(full, sizeof(full), "%sT00:00:00Z", text);
-    return n < 0 || (size_t)n >= sizeof(full) ? -EINVAL : mr_time_parse(full, ret_ms);
+    return text ? mr_date_parse(text, ret_ms) : 0;
 }
 
-static bool same_key(const struct mr_price *a, const struct mr_price *b)
+bool mr_price_same_key(const struct mr_price *a, const struct mr_price *b)
 {
     return a->from_ms == b->from_ms && a->above_tokens == b->above_tokens &&
            strcmp(a->model, b->model) == 0 && strcmp(a->provider, b->provider) == 0;
@@ -67,7 +61,7 @@ static int add_price(struct mr_prices *prices, struct mr_price *price, const cha
         return -EINVAL;
     memcpy(price->model, model, n + 1);
     for (size_t i = 0; i < prices->count; i++)
-        if (same_key(&prices->items[i], price))
+        if (mr_price_same_key(&prices->items[i], price))
             return -EEXIST;
     if (prices->count >= PRICES_MAX)
         return -E2BIG;
@@ -89,6 +83,7 @@ static void fill_rates(struct mr_price *price, const struct entry *entry)
     price->cache_write = entry->cache_write < 0 ? entry->input : entry->cache_write;
     price->cache_write_1h = entry->cache_write_1h < 0 ? price->cache_write : entry->cache_write_1h;
     price->output = entry->output;
+    price->batch_percent = entry->batch_percent;
 }
 
 static int add_entry(struct mr_prices *prices, const struct entry *entry,

@@ -12,10 +12,14 @@
  * result. 0 or -EINVAL. */
 int mr_prices_parse(const char *path, struct mr_prices *ret, struct mr_err *err) MR_CHECK;
 
-/* Inserts the rows that are not there yet (key: provider, model, from, above_tokens). *ret_added
- * counts. */
-int mr_prices_store(
-    PGconn *conn, const struct mr_prices *prices, int *ret_added, struct mr_err *err) MR_CHECK;
+/* Inserts the rows that are not there yet (key: provider, model, from, above_tokens); with
+ * `replace`, those that differ become what is given. *ret_written counts both. */
+int mr_prices_store(PGconn *conn, const struct mr_prices *prices, bool replace, int *ret_written,
+    struct mr_err *err) MR_CHECK;
+
+/* Whether both are for the same provider, model, beginning and tier: a table has only one of them.
+ */
+bool mr_price_same_key(const struct mr_price *a, const struct mr_price *b);
 
 /* Reads the whole table; the ceiling is the caller's to set. */
 int mr_prices_load(PGconn *conn, struct mr_prices *ret, struct mr_err *err) MR_CHECK;

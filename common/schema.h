@@ -10,6 +10,7 @@
 #include "common/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mr_schema;
@@ -28,5 +29,11 @@ int mr_schema_validate(
 /* The same for JSON that is parsed already (with a bounded depth). */
 int mr_schema_validate_value(
     const struct mr_schema *schema, const json_t *value, struct mr_err *err) MR_CHECK;
+
+/* The same schema as providers can hold a model to while it writes: objects closed, each property
+ * typed, no references and few combinations; limits on length, size and form are told in the
+ * descriptions instead. What conforms to the schema conforms to this one. NULL when the schema has
+ * no such form. *ret_all_required: no property is optional. Borrowed. */
+const char *mr_schema_narrow(const struct mr_schema *schema, bool *ret_all_required);
 
 struct mr_schema *mr_schema_free(struct mr_schema *schema);

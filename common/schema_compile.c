@@ -1,6 +1,7 @@
 /* From the JSON of a schema to nodes: making them, resolving references, letting go of them. */
 #include "common/schema_compile.h"
 #include "common/json.h"
+#include "common/schema_narrow.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -122,6 +123,8 @@ int mr_schema_compile(
         r = resolve_all(&c);
     if (r == 0)
         r = mr_schema_check_loops(schema, name, err);
+    if (r == 0 && mr_schema_make_narrow(schema) < 0)
+        r = mr_schema_no_memory(&c);
     if (r < 0) {
         mr_schema_free(schema);
         return r;
@@ -145,6 +148,7 @@ struct mr_schema *mr_schema_free(struct mr_schema *schema)
     }
     pcre2_match_context_free(schema->limits);
     json_decref(schema->root);
+    free(schema->narrow);
     free(schema);
     return NULL;
 }

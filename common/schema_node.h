@@ -74,6 +74,8 @@ struct mr_schema {
     struct mr_schema_node *nodes; /* all of them, newest first; the last one is the root's */
     const struct mr_schema_node *top;
     size_t count;
+    char *narrow; /* mr_schema_narrow() */
+    bool all_required;
     struct mr_schema_memory *memory; /* arrays of the nodes */
     pcre2_match_context *limits;     /* read-only once made */
 };

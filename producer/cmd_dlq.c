@@ -29,13 +29,7 @@ static enum mr_exit list(struct mr_cli *cli)
 
 static const struct mr_option list_options[] = {
     MR_DLQ_FILTERS,
-    {.name = "limit",
-        .letter = 'n',
-        .type = MR_OPT_INT,
-        .arg = "N",
-        .min = 1,
-        .max = 1000000,
-        .help = "At most this many, the latest first; 50 unless given"},
+    MR_OPTION_LIMIT("the latest first"),
     {NULL},
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PLAN_LINES 100
@@ -34,16 +35,17 @@ static void print_plan(struct mr_mover *m)
         fprintf(out, "job %s: ", PQgetvalue(m->jobs, row, MR_DC_JOB));
         mr_dlq_foresee_words(m->cli, m->jobs, row, words);
         mr_usd_tidy(PQgetvalue(m->jobs, row, MR_DC_SPENT), usd);
+        const char *done = PQgetvalue(m->jobs, row, MR_DC_STEPS_DONE);
         if (m->replay)
             fprintf(out, "%s\n", words);
         else
             fprintf(out,
-                "its dead letter will be deleted; %s results and %s of cost stay "
+                "its dead letter will be deleted; %s result%s and %s of cost stay "
                 "readable\n",
-                PQgetvalue(m->jobs, row, MR_DC_STEPS_DONE), usd);
+                done, strcmp(done, "1") == 0 ? "" : "s", usd);
     }
     if (n > PLAN_LINES)
-        fprintf(out, "... and %d jobs more\n", n - PLAN_LINES);
+        fprintf(out, "... and %d job%s more\n", n - PLAN_LINES, n - PLAN_LINES == 1 ? "" : "s");
     fflush(out);
 }
 

@@ -1,10 +1,12 @@
 /* millrace enqueue: publish jobs, and count only what RabbitMQ has confirmed. */
 #include "common/json.h"
+#include "producer/estimate.h"
 #include "producer/input.h"
 #include "producer/job.h"
 #include "producer/report.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #define TIMEOUT_MS 30000
@@ -17,14 +19,34 @@ struct enqueue {
     struct mr_signals signals;
     struct mr_sender *sender;
     struct mr_wait *wait;
+    struct mr_estimate *estimate; /* --dry-run: everything else but plan and limits is empty then */
+    int64_t refused;
     size_t line_max;
     int64_t timeout_ms;
 };
+
+static int estimate_one(
+    struct enqueue *e, int made, struct mr_shipment *shipment, const struct mr_err *err)
+{
+    struct mr_err own;
+    if (made == 0) {
+        made = mr_estimate_add(e->estimate, shipment, &own);
+        err = &own;
+        mr_shipment_free(shipment);
+    }
+    if (made < 0) {
+        mr_cli_error(e->cli, "%s", err->msg);
+        e->refused++;
+    }
+    return made == -ENOMEM ? made : 0;
+}
 
 /* Sends one job, or tells why it is none. 0, or negative to stop. */
 static int put(struct enqueue *e, const char *source, int made, struct mr_shipment *shipment,
     const struct mr_err *err)
 {
+    if (e->estimate)
+        return estimate_one(e, made, shipment, err);
     if (made < 0) {
         mr_report_refused(&e->report, source, err);
         return made == -ENOMEM ? made : 0;
@@ -40,6 +62,10 @@ static int put(struct enqueue *e, const char *source, int made, struct mr_shipme
 static int wait_readable(void *ctx, int fd)
 {
     struct enqueue *e = ctx;
+    if (e->estimate) {
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+        return poll(&readable, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+    }
     mr_progress_draw(&e->report.progress);
     return mr_sender_wait(e->sender, fd);
 }
@@ -98,7 +124,7 @@ static int put_lines(struct enqueue *e, const char *path)
             break;
     }
     if (r < 0 && r != -EINTR && r != -ENOTCONN)
-        mr_report_refused(&e->report, input.name, &err);
+        (void)!put(e, input.name, r, NULL, &err);
     mr_input_close(&input);
     return r;
 }
@@ -129,61 +155,6 @@ static int put_everything(struct enqueue *e)
 }
 
 /* ---- before the first job ---- */
-
-static size_t count(const struct mr_args *args, const char *name)
-{
-    size_t n = 0;
-    while (mr_args_nth(args, name, n))
-        n++;
-    return n;
-}
-
-static int check_inputs(const struct mr_args *args, struct mr_err *err)
-{
-    size_t lines = count(args, "jsonl"), stdins = 0;
-    size_t single = args->noperands + count(args, "text") + count(args, "url");
-    for (size_t i = 0; i < args->noperands; i++)
-        stdins += strcmp(args->operands[i], "-") == 0;
-    for (size_t i = 0; i < lines; i++)
-        stdins += strcmp(mr_args_nth(args, "jsonl", i), "-") == 0;
-    if (single + lines == 0)
-        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-            "nothing to enqueue: name a FILE, - for standard input, --text, --url or --jsonl");
-    if (stdins > 1)
-        return mr_err_set(
-            err, -EINVAL, MR_CLASS_INVALID, "standard input (-) can be read only once");
-    if (mr_args_has(args, "idempotency-key") && (single > 1 || lines > 0))
-        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-            "--idempotency-key is for one input: with several, all but one would be duplicates; "
-            "give each line of --jsonl its own \"idempotency_key\"");
-    return 0;
-}
-
-static int make_plan(struct mr_cli *cli, struct mr_job_plan *ret, struct mr_err *err)
-{
-    struct mr_job_plan plan = {.config = cli->config,
-        .clock = cli->clock,
-        .random = cli->random,
-        .tenant = mr_args_text(&cli->args, "tenant", "default"),
-        .pipeline = mr_args_text(&cli->args, "pipeline", "document"),
-        .priority = (int)mr_args_number(&cli->args, "priority", MR_ENVELOPE_DEFAULT_PRIORITY),
-        .idempotency_key = mr_args_text(&cli->args, "idempotency-key", NULL),
-        .watch = mr_args_has(&cli->args, "wait")};
-    int64_t now = mr_wall_ms(&cli->clock);
-    int r = check_inputs(&cli->args, err);
-    if (r == 0 && (r = mr_name_check("--tenant", plan.tenant, err)) == 0)
-        r = mr_name_check("--pipeline", plan.pipeline, err);
-    if (r == 0)
-        r = mr_args_time(&cli->args, "deadline", now, 1, 0, &plan.deadline_ms, err);
-    if (r == 0 && plan.deadline_ms && plan.deadline_ms <= now)
-        r = mr_err_set(err, -EINVAL, MR_CLASS_INVALID, "--deadline %s: has passed already",
-            mr_args_text(&cli->args, "deadline", ""));
-    if (r == 0)
-        r = mr_job_metadata(&cli->args, &plan.metadata, err);
-    if (r == 0)
-        *ret = plan;
-    return r;
-}
 
 static void note(void *ctx, const char *text)
 {
@@ -264,15 +235,32 @@ static enum mr_exit verdict(const struct enqueue *e, int r)
     return MR_EXIT_OK;
 }
 
+/* The same inputs, checks and messages; no broker. */
+static enum mr_exit dry_run(struct enqueue *e)
+{
+    e->estimate = mr_estimate_new(e->cli);
+    if (!e->estimate)
+        return MR_EXIT_FAILED;
+    int r = put_everything(e);
+    mr_estimate_print(e->estimate, e->refused);
+    e->estimate = mr_estimate_free(e->estimate);
+    return r < 0 || e->refused ? MR_EXIT_FAILED : MR_EXIT_OK;
+}
+
 static enum mr_exit run(struct mr_cli *cli)
 {
     struct mr_err err;
     struct enqueue e = {.cli = cli,
         .line_max = 8 * (size_t)cli->config->producer.inline_max_bytes + (1u << 20),
         .timeout_ms = mr_args_number(&cli->args, "timeout", TIMEOUT_MS)};
-    if (make_plan(cli, &e.plan, &err) < 0) {
+    if (mr_job_plan_read(cli, &e.plan, &err) < 0) {
         mr_cli_error(cli, "%s", err.msg);
         return MR_EXIT_USAGE;
+    }
+    if (mr_args_has(&cli->args, "dry-run")) {
+        enum mr_exit told = dry_run(&e);
+        mr_json_decrefp(&e.plan.metadata);
+        return told;
     }
     if (mr_signals_open(&e.signals, &err) < 0) {
         mr_cli_error(cli, "%s", err.msg);
@@ -344,6 +332,9 @@ static const struct mr_option options[] = {
         .letter = 'w',
         .type = MR_OPT_FLAG,
         .help = "Follow the jobs, show steps as they finish, then the results"},
+    {.name = "dry-run",
+        .type = MR_OPT_FLAG,
+        .help = "Check the inputs and tell what they will cost; nothing is published"},
     {.name = "timeout",
         .type = MR_OPT_DURATION,
         .arg = "DURATION",
@@ -382,11 +373,22 @@ const struct mr_command mr_cmd_enqueue = {
         "ids for as long as --timeout allows; after that it is reported as failed. Ctrl-C stops "
         "and tells what was confirmed.\n\n"
         "With --wait, -o json prints a job when it has ended, with its results, and the exit code "
-        "is 0 only if every job is done. Ctrl-C leaves the jobs running and tells how to go on.",
+        "is 0 only if every job is done. Ctrl-C leaves the jobs running and tells how to go on.\n\n"
+        "With --dry-run every input is checked as if it were sent, and a row a step tells what the "
+        "jobs will cost. WORST is the bound that will be held for one answered call of each step: "
+        "every byte of the prompt a token, max_tokens of output, the dearest model of its rules "
+        "and "
+        "fallbacks; a call repeated after a bad answer costs again. EXPECTED and LOW go by what "
+        "this step's calls of the last 30 days have cost of their bound, on average and one in ten "
+        "(BASIS says how many calls), and with fewer than 20 of them by size only: four bytes a "
+        "token and half of max_tokens, six bytes a token and a short answer. The text of a "
+        "document "
+        "that a worker has yet to extract is estimated from its size.",
     .examples = "  millrace enqueue report.pdf notes.txt\n"
                 "  millrace enqueue --wait --text 'The mill by the river was sold in 1912.'\n"
                 "  millrace enqueue --jsonl jobs.jsonl --tenant acme -o ids > ids.txt\n"
                 "  curl -s https://example.com/a.html | millrace enqueue - --priority 8\n"
+                "  millrace enqueue --dry-run --jsonl jobs.jsonl --tenant acme\n"
                 "  millrace enqueue --url https://example.com/big.pdf --deadline 2h\n",
     .options = options,
     .output = output,

@@ -3,38 +3,16 @@
 #include "common/pg.h"
 #include "common/prices.h"
 #include "producer/output.h"
+#include "producer/pools.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct done {
-    const char **pools;
-    size_t npools;
+    struct mr_pools pools;
     int migrations, prices;
 };
-
-static bool add_pool(struct done *done, const char *pool)
-{
-    for (size_t i = 0; i < done->npools; i++)
-        if (strcmp(done->pools[i], pool) == 0)
-            return false;
-    done->pools[done->npools++] = pool;
-    return true;
-}
-
-static int list_pools(const struct mr_config *config, struct done *done)
-{
-    done->pools = calloc(2 + config->npipelines * MR_STEPS_MAX, sizeof(*done->pools));
-    if (!done->pools)
-        return -ENOMEM;
-    add_pool(done, "main");
-    add_pool(done, config->worker.pool);
-    for (size_t i = 0; i < config->npipelines; i++)
-        for (size_t k = 0; k < config->pipelines[i].nsteps; k++)
-            add_pool(done, config->pipelines[i].steps[k].pool);
-    return 0;
-}
 
 static int init_broker(struct mr_cli *cli, const struct done *done, struct mr_err *err)
 {
@@ -42,7 +20,8 @@ static int init_broker(struct mr_cli *cli, const struct done *done, struct mr_er
     int r = mr_amqp_connect(&cli->config->broker, "millrace init", 1, &cli->random, &conn, err);
     if (r < 0)
         return r;
-    r = mr_amqp_topology(conn, done->pools, done->npools, err);
+    r = mr_amqp_topology(
+        conn, done->pools.names, done->pools.count, cli->config->broker.lane_shards, err);
     mr_amqp_close(conn, r == 0);
     return r;
 }
@@ -56,7 +35,7 @@ static int init_database(struct mr_cli *cli, struct done *done, struct mr_err *e
         return r;
     r = mr_pg_migrate(conn, &done->migrations, err);
     if (r == 0 && (r = mr_prices_parse(NULL, &prices, err)) == 0) {
-        r = mr_prices_store(conn, &prices, &done->prices, err);
+        r = mr_prices_store(conn, &prices, false, &done->prices, err);
         mr_prices_deinit(&prices);
     }
     PQfinish(conn);
@@ -66,8 +45,8 @@ static int init_database(struct mr_cli *cli, struct done *done, struct mr_err *e
 static void tell_json(struct mr_cli *cli, const struct done *done, bool broker, bool database)
 {
     json_t *pools = json_array();
-    for (size_t i = 0; i < done->npools; i++)
-        json_array_append_new(pools, json_string(done->pools[i]));
+    for (size_t i = 0; i < done->pools.count; i++)
+        json_array_append_new(pools, json_string(done->pools.names[i]));
     mr_output_json(
         cli, json_pack("{s:b, s:b, s:o, s:i, s:i}", "broker", broker, "database", database, "pools",
                  pools, "migrations_applied", done->migrations, "prices_added", done->prices));
@@ -81,8 +60,8 @@ static void tell(struct mr_cli *cli, const struct done *done, bool broker, bool 
     }
     if (broker) {
         fputs("RabbitMQ    exchanges and queues stand; pools:", cli->out);
-        for (size_t i = 0; i < done->npools; i++)
-            fprintf(cli->out, " %s", done->pools[i]);
+        for (size_t i = 0; i < done->pools.count; i++)
+            fprintf(cli->out, " %s", done->pools.names[i]);
         fputc('\n', cli->out);
     }
     if (database && done->migrations)
@@ -100,7 +79,7 @@ static enum mr_exit run(struct mr_cli *cli)
 {
     struct done done = {0};
     struct mr_err err;
-    if (list_pools(cli->config, &done) < 0) {
+    if (mr_pools_list(cli->config, &done.pools) < 0) {
         mr_cli_error(cli, "out of memory");
         return MR_EXIT_FAILED;
     }
@@ -112,7 +91,7 @@ static enum mr_exit run(struct mr_cli *cli)
     if (!database)
         mr_cli_error(cli, "%s", err.msg);
     tell(cli, &done, broker, database);
-    free(done.pools);
+    mr_pools_deinit(&done.pools);
     return broker && database ? MR_EXIT_OK : MR_EXIT_UNREACHABLE;
 }
 

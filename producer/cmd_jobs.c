@@ -19,25 +19,15 @@ static const struct mr_column columns[] = {
 };
 #define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-#define CREATED "coalesce(created_at, claimed_at)"
-
 /* Ids are of version 7: their order is that of their making, and it has an index. */
 static const char sql[] =
-    "select job_id, state, tenant, pipeline, steps_done, step, "
-    "cost_usd, " MR_SQL_TIME(CREATED) ", error_class, error_message, "
-                                      "priority, pool, worker, " MR_SQL_TIME(
-                                          "ended_at") " from "
-                                                      "millrace.job_overview "
-                                                      "where ($1::text is "
-                                                      "null or state = $1) "
-                                                      "and ($2::text is null "
-                                                      "or tenant = $2) and "
-                                                      "($3::text is null or "
-                                                      "pipeline = $3) "
-                                                      "and ($4::timestamptz "
-                                                      "is null or " CREATED " >= $4::timestamptz) "
-                                                      "order by job_id desc "
-                                                      "limit $5::int";
+    "select job_id, state, tenant, pipeline, steps_done, step, cost_usd,"
+    " millrace.utc(coalesce(created_at, claimed_at)), error_class, error_message, priority, pool,"
+    " worker, millrace.utc(ended_at) from millrace.job_overview"
+    " where ($1::text is null or state = $1) and ($2::text is null or tenant = $2)"
+    " and ($3::text is null or pipeline = $3)"
+    " and ($4::timestamptz is null or coalesce(created_at, claimed_at) >= $4::timestamptz)"
+    " order by job_id desc limit $5::int";
 
 static enum mr_exit run(struct mr_cli *cli)
 {
@@ -69,24 +59,14 @@ static const struct mr_option options[] = {
         .arg = "STATE",
         .choices = "queued|running|waiting|done|dead|cancelled",
         .help = "Only jobs in this state: queued, running, waiting, done, dead or cancelled"},
-    {.name = "tenant", .letter = 't', .type = MR_OPT_TEXT, .arg = "NAME", .help = "Only this one"},
-    {.name = "pipeline",
-        .letter = 'p',
-        .type = MR_OPT_TEXT,
-        .arg = "NAME",
-        .help = "Only this one"},
+    MR_OPTION_TENANT,
+    MR_OPTION_PIPELINE,
     {.name = "since",
         .type = MR_OPT_TIME,
         .arg = "TIME",
         .help = "Only jobs created after this time (RFC 3339) or within this duration (such as "
                 "24h)"},
-    {.name = "limit",
-        .letter = 'n',
-        .type = MR_OPT_INT,
-        .arg = "N",
-        .min = 1,
-        .max = 1000000,
-        .help = "At most this many, the newest first; 50 unless given"},
+    MR_OPTION_LIMIT("the newest first"),
     {NULL},
 };
 

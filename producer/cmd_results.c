@@ -22,11 +22,10 @@ static const struct mr_column columns[] = {
 };
 #define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-#define ENDED MR_SQL_TIME("ended_at")
-
 static const char select_sql[] =
-    "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, " ENDED
-    " from millrace.results where job_id = any($1::uuid[]) and ($2::text is null or step = $2) "
+    "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, "
+    "millrace.utc(ended_at) from millrace.results where job_id = any($1::uuid[]) and ($2::text is "
+    "null or step = $2) "
     "order by array_position($1::uuid[], job_id), ended_at, array_position($3::text[], step), step";
 
 PGresult *mr_results_query(struct mr_cli *cli, PGconn *conn, const char *ids, const char *step)

@@ -52,24 +52,20 @@ static const struct mr_column step_columns[] = {
 };
 #define NSTEP (sizeof(step_columns) / sizeof(step_columns[0]))
 
-#define TIMES                                                                                      \
-    MR_SQL_TIME("created_at")                                                                      \
-    ", " MR_SQL_TIME("claimed_at") ", " MR_SQL_TIME("ended_at") ", " MR_SQL_TIME(                  \
-        "delay_until") ", " MR_SQL_TIME("deadline")
-
 static const char job_sql[] =
     "select job_id, state, tenant, pipeline, version, priority, pool, step, steps_done, attempts, "
-    "cost_usd, held_usd, ambiguous_usd, redeliveries, replays, worker, " TIMES
-    ", error_class, error_step, error_message, duplicate_of, degraded, cancel_requested, "
+    "cost_usd, held_usd, ambiguous_usd, redeliveries, replays, worker, "
+    "millrace.utc(created_at), millrace.utc(claimed_at), millrace.utc(ended_at), "
+    "millrace.utc(delay_until), millrace.utc(deadline), error_class, error_step, error_message, "
+    "duplicate_of, degraded, cancel_requested, "
     "idempotency_key, metadata from millrace.job_overview "
     "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id)";
-
-#define STEP_TIMES MR_SQL_TIME("started_at") ", " MR_SQL_TIME("ended_at")
 
 static const char step_sql[] =
     "select job_id, step, state, attempts, "
     "(extract(epoch from coalesce(ended_at, now()) - started_at) * 1000)::bigint, cost_usd, "
-    "degraded, error_class, error_message, " STEP_TIMES " from millrace.job_steps "
+    "degraded, error_class, error_message, millrace.utc(started_at), millrace.utc(ended_at) "
+    "from millrace.job_steps "
     "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, "
     "ended_at, array_position($2::text[], step), step";
 
@@ -166,7 +162,8 @@ const struct mr_command mr_cmd_status = {
     .details =
         "Shows state, cost, worker and errors of each job, and its steps with their "
         "attempts, milliseconds and cost. A job appears in the database when a worker takes it; "
-        "until then it waits in its queue and is not found here.",
+        "until then it waits in its queue and is not found here; millrace explain says what waits "
+        "there, and why a job waits.",
     .examples = "  millrace status 0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000\n"
                 "  millrace status -o json $(cat ids.txt)\n",
     .output = mr_options_output,

@@ -5,19 +5,42 @@
 #include <string.h>
 #include <strings.h>
 
-PGconn *mr_db_open(struct mr_cli *cli)
+enum mr_exit mr_db_tell(struct mr_cli *cli, int r, const struct mr_err *err)
+{
+    if (r == -EACCES && cli->owner)
+        mr_cli_error(cli,
+            "millrace %s needs the database's owner: set database.owner_user and its password "
+            "file (%s)",
+            cli->command->name, err->msg);
+    else
+        mr_cli_error(cli, "%s", err->msg);
+    return MR_EXIT_UNREACHABLE;
+}
+
+static PGconn *open_as(struct mr_cli *cli, enum mr_pg_role role)
 {
     struct mr_err err;
     PGconn *conn = NULL;
-    int r = mr_pg_connect(&cli->config->database, MR_PG_CLIENT, "millrace", &conn, &err);
+    cli->owner = role == MR_PG_OWNER;
+    int r = mr_pg_connect(&cli->config->database, role, "millrace", &conn, &err);
     if (r == 0)
         r = mr_pg_check_version(conn, &err);
     if (r < 0) {
-        mr_cli_error(cli, "%s", err.msg);
+        mr_db_tell(cli, r, &err);
         mr_db_closep(&conn);
         return NULL;
     }
     return conn;
+}
+
+PGconn *mr_db_open(struct mr_cli *cli)
+{
+    return open_as(cli, MR_PG_CLIENT);
+}
+
+PGconn *mr_db_open_owner(struct mr_cli *cli)
+{
+    return open_as(cli, MR_PG_OWNER);
 }
 
 PGresult *mr_db_query(
@@ -28,8 +51,7 @@ PGresult *mr_db_query(
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return result;
     struct mr_err err;
-    mr_pg_error(conn, result, "asking the database", &err);
-    mr_cli_error(cli, "%s", err.msg);
+    mr_db_tell(cli, mr_pg_error(conn, result, "asking the database", &err), &err);
     PQclear(result);
     return NULL;
 }

@@ -8,9 +8,16 @@
  * knows. NULL: the user has been told why; the command exits with MR_EXIT_UNREACHABLE. */
 PGconn *mr_db_open(struct mr_cli *cli) MR_CHECK;
 
+/* The same as the database's owner, for what only `millrace init` and its like may do. */
+PGconn *mr_db_open_owner(struct mr_cli *cli) MR_CHECK;
+
 /* Runs one statement with text parameters (NULL = null). NULL: the user has been told why. */
 PGresult *mr_db_query(
     struct mr_cli *cli, PGconn *conn, const char *sql, int n, const char *const *params) MR_CHECK;
+
+/* Tells the user of an error r of the database; if a right is missing to what was opened as the
+ * owner, whom to connect as. Returns what the command exits with. */
+enum mr_exit mr_db_tell(struct mr_cli *cli, int r, const struct mr_err *err);
 
 /* For MR_CLEANUP. */
 void mr_db_closep(PGconn **conn);
@@ -33,7 +40,3 @@ char *mr_db_step_order(const struct mr_config *config) MR_CHECK;
 
 /* Formats a time parameter ("" buffer and NULL for ms 0). */
 const char *mr_db_time(int64_t ms, char buf[static MR_TIME_LEN]);
-
-/* SQL that writes a timestamptz as RFC 3339 in UTC. */
-#define MR_SQL_TIME(column)                                                                        \
-    "to_char(" column " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"

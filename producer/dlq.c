@@ -22,14 +22,14 @@ const struct mr_column mr_dlq_columns[MR_DC_COUNT] = {
     [MR_DC_STEPS_LEFT_OUT] = {"steps_skipped", NULL, MR_CELL_INT},
 };
 
-#define DIED MR_SQL_TIME("d.died_at")
 #define SKIPPED                                                                                    \
     "(select count(*) from millrace.job_steps s where s.job_id = d.job_id and s.state = "          \
     "'skipped')"
 
 static const char select_sql[] =
-    "select d.job_id, d.error_class, d.step, d.tenant, d.pipeline, d.spent_usd, " DIED
-    ", d.error_message, d.attempts, d.steps_done, d.replays, d.worker, o.version, "
+    "select d.job_id, d.error_class, d.step, d.tenant, d.pipeline, d.spent_usd, "
+    "millrace.utc(d.died_at), d.error_message, d.attempts, d.steps_done, d.replays, d.worker, "
+    "o.version, "
     "coalesce(o.deadline <= now(), false), " SKIPPED
     " from millrace.dead_jobs d left join millrace.job_overview o using (job_id) "
     "where ($1::uuid[] is null or d.job_id = any($1::uuid[])) "

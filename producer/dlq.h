@@ -26,16 +26,7 @@ extern const struct mr_column mr_dlq_columns[MR_DC_COUNT];
 
 /* --tenant, --pipeline, --class, --since. */
 #define MR_DLQ_FILTERS                                                                             \
-    {.name = "tenant",                                                                             \
-        .letter = 't',                                                                             \
-        .type = MR_OPT_TEXT,                                                                       \
-        .arg = "NAME",                                                                             \
-        .help = "Only this tenant's jobs"},                                                        \
-        {.name = "pipeline",                                                                       \
-            .letter = 'p',                                                                         \
-            .type = MR_OPT_TEXT,                                                                   \
-            .arg = "NAME",                                                                         \
-            .help = "Only jobs of this pipeline"},                                                 \
+    MR_OPTION_TENANT, MR_OPTION_PIPELINE,                                                          \
         {.name = "class",                                                                          \
             .type = MR_OPT_TEXT,                                                                   \
             .arg = "CLASS",                                                                        \

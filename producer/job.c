@@ -71,7 +71,8 @@ static int ship(const struct mr_job_plan *plan, const char *source,
     shipment->source = name;
     shipment->len = body.len;
     shipment->body = mr_buf_steal(&body, &shipment->len);
-    mr_lane_key(pipeline->steps[0].pool, mr_lane_of_priority(envelope->priority), shipment->key);
+    snprintf(shipment->pool, sizeof(shipment->pool), "%s", pipeline->steps[0].pool);
+    shipment->lane = mr_lane_of_priority(envelope->priority);
     *ret = shipment;
     return 0;
 }

@@ -19,6 +19,10 @@ struct mr_job_plan {
     bool watch;
 };
 
+/* Reads the command line of enqueue and checks it; metadata is the caller's to free. 0 or -EINVAL
+ * with err. */
+int mr_job_plan_read(struct mr_cli *cli, struct mr_job_plan *ret, struct mr_err *err) MR_CHECK;
+
 /* Each makes one shipment, checked as a worker will check it. `source` is for messages. 0 or
  * negative with err, which names the field at fault. */
 int mr_job_of_text(const struct mr_job_plan *plan, const char *source, const char *text, size_t n,

@@ -36,19 +36,18 @@ static void on_confirm(void *ctx, void *token, enum mr_publish_result result, co
         item->why = strdup(why ? why : "not confirmed");
 }
 
-/* Where the job came from; a letter that does not say goes to the start of its pipeline. */
-static void origin_of(
-    struct mr_mover *m, const struct mr_headers *headers, char ret[static MR_QUEUE_MAX])
+/* The lane the job came from; a letter that does not say goes to the start of its pipeline. */
+static void origin_of(struct mr_mover *m, const struct mr_headers *headers,
+    char ret_pool[static MR_NAME_MAX + 1], enum mr_lane *ret_lane)
 {
-    if (headers->origin && strlen(headers->origin) < MR_QUEUE_MAX) {
-        snprintf(ret, MR_QUEUE_MAX, "%s", headers->origin);
+    if (headers->origin && mr_lane_key_parse(headers->origin, ret_pool, ret_lane) == 0)
         return;
-    }
     const struct mr_pipeline *pipeline =
         headers->pipeline ? mr_config_pipeline(m->cli->config, headers->pipeline, 0) : NULL;
     int priority = headers->priority >= 1 && headers->priority <= 10 ? headers->priority
                                                                      : MR_ENVELOPE_DEFAULT_PRIORITY;
-    mr_lane_key(pipeline ? pipeline->steps[0].pool : "main", mr_lane_of_priority(priority), ret);
+    snprintf(ret_pool, MR_NAME_MAX + 1, "%s", pipeline ? pipeline->steps[0].pool : "main");
+    *ret_lane = mr_lane_of_priority(priority);
 }
 
 static int poll_publisher(struct mr_mover *m, int wait_ms)
@@ -69,6 +68,30 @@ static int32_t next_replay(
     return (int32_t)last + 1;
 }
 
+static int ask(void *ctx, const char *queue, struct mr_err *err)
+{
+    struct mr_mover *m = ctx;
+    return mr_publisher_ask(m->publisher, queue, mr_shards_answered, m->shards, err);
+}
+
+static int try_publish(struct mr_mover *m, struct mr_moved *item,
+    const struct mr_dead_letter *letter, const struct mr_headers *headers)
+{
+    char pool[MR_NAME_MAX + 1];
+    enum mr_lane lane;
+    struct mr_shard *shard;
+    origin_of(m, &letter->headers.headers, pool, &lane);
+    int r = mr_shards_choose(m->shards, headers->tenant ? headers->tenant : "", pool, lane,
+        mr_mono_ms(&m->cli->clock), &shard, &m->err);
+    if (r != 0)
+        return r;
+    r = mr_publisher_publish(m->publisher, MR_EX_JOBS, shard->key, headers, letter->body,
+        letter->len, true, item, &m->err);
+    if (r == 0)
+        mr_shards_sent(shard);
+    return r;
+}
+
 static int publish(struct mr_mover *m, struct mr_moved *item, const struct mr_dead_letter *letter)
 {
     const struct mr_headers *old = &letter->headers.headers;
@@ -77,14 +100,11 @@ static int publish(struct mr_mover *m, struct mr_moved *item, const struct mr_de
         .pipeline = old->pipeline,
         .priority = old->priority,
         .replay = next_replay(m, item, old)};
-    char key[MR_QUEUE_MAX];
-    origin_of(m, old, key);
     if (mr_publisher_unconfirmed(m->publisher) == 0)
         m->confirm_ms = mr_mono_ms(&m->cli->clock);
     for (;;) {
-        int r = mr_publisher_publish(m->publisher, MR_EX_JOBS, key, &headers, letter->body,
-            letter->len, true, item, &m->err);
-        if (r != MR_PUBLISH_FULL)
+        int r = try_publish(m, item, letter, &headers);
+        if (r <= 0)
             return r;
         r = poll_publisher(m, SLICE_MS);
         if (r < 0)
@@ -146,7 +166,10 @@ static int open_publisher(struct mr_mover *m)
 {
     amqp_connection_state_t conn;
     const struct mr_config_broker *broker = &m->cli->config->broker;
-    int r = mr_amqp_connect(broker, "millrace dlq", 1, &m->cli->random, &conn, &m->err);
+    int r = mr_shards_new(broker->lane_shards, ask, m, &m->shards);
+    if (r < 0)
+        return mr_err_set(&m->err, r, MR_CLASS_INTERNAL, "out of memory");
+    r = mr_amqp_connect(broker, "millrace dlq", 1, &m->cli->random, &conn, &m->err);
     if (r < 0)
         return r;
     return mr_publisher_new(conn, broker->publish_window, on_confirm, m, &m->publisher, &m->err);
@@ -163,6 +186,7 @@ int mr_mover_run(struct mr_mover *m)
         r = go_through(m);
     struct mr_err err = m->err; /* freeing reports what is still open, and may write to it */
     m->publisher = mr_publisher_free(m->publisher);
+    m->shards = mr_shards_free(m->shards);
     mr_deadq_close(&m->queue);
     m->err = err;
     return r;

@@ -5,6 +5,7 @@
 #include "common/amqp.h"
 #include "producer/deadq.h"
 #include "producer/dlq.h"
+#include "producer/shards.h"
 
 enum mr_moved_outcome { MR_MOVED_WAITING, MR_MOVED_SENT, MR_MOVED_GONE, MR_MOVED_FAILED };
 
@@ -25,6 +26,7 @@ struct mr_mover {
     size_t nitems, open;    /* open: letters not found yet */
     struct mr_deadq queue;
     struct mr_publisher *publisher; /* replay only */
+    struct mr_shards *shards;       /* likewise */
     int64_t confirm_ms;
     struct mr_err err;
 };

@@ -252,6 +252,10 @@ const char *mr_args_nth(const struct mr_args *args, const char *name, size_t i)
     return NULL;
 }
 
+/* What the database and four digits of a year can both hold. */
+#define TIME_MIN_MS 946684800000ll   /* 2000-01-01 */
+#define TIME_END_MS 32503680000000ll /* 3000-01-01 */
+
 int mr_args_time(const struct mr_args *args, const char *name, int64_t now_ms, int sign,
     int64_t fallback, int64_t *ret_ms, struct mr_err *err)
 {
@@ -261,12 +265,16 @@ int mr_args_time(const struct mr_args *args, const char *name, int64_t now_ms, i
         *ret_ms = fallback;
         return 0;
     }
-    if (mr_duration_parse(arg->text, &ms) == 0 &&
-        !__builtin_add_overflow(now_ms, sign * ms, ret_ms))
-        return 0;
-    if (mr_time_parse(arg->text, ret_ms) == 0)
-        return 0;
-    return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-        "--%s %s: must be a time such as 2030-01-31T18:00:00Z or a duration such as 2h", name,
-        arg->text);
+    int r = mr_duration_parse(arg->text, &ms);
+    if (r == -ERANGE || (r == 0 && __builtin_add_overflow(now_ms, sign * ms, &ms)))
+        ms = INT64_MAX;
+    else if (r < 0 && mr_date_parse(arg->text, &ms) < 0)
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
+            "--%s %s: must be a time such as 2030-01-31T18:00:00Z, a date or a duration such as 2h",
+            name, arg->text);
+    if (ms < TIME_MIN_MS || ms >= TIME_END_MS)
+        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
+            "--%s %s: must be in one of the years 2000 to 2999", name, arg->text);
+    *ret_ms = ms;
+    return 0;
 }

@@ -15,7 +15,7 @@ enum mr_opt_type {
     MR_OPT_INT,      /* min..max */
     MR_OPT_CHOICE,   /* one word of choices */
     MR_OPT_DURATION, /* "30s", kept in ms */
-    MR_OPT_TIME,     /* RFC 3339 or a duration, resolved by mr_args_time */
+    MR_OPT_TIME,     /* RFC 3339, a date or a duration, resolved by mr_args_time */
 };
 
 struct mr_option {
@@ -28,6 +28,23 @@ struct mr_option {
     int64_t min, max;    /* INT */
     const char *help;    /* one sentence without a full stop */
 };
+
+/* Options that several commands have. `order` is "the newest first". */
+#define MR_OPTION_LIMIT(order)                                                                     \
+    {                                                                                              \
+        .name = "limit", .letter = 'n', .type = MR_OPT_INT, .arg = "N", .min = 1, .max = 1000000,  \
+        .help = "At most this many, " order "; 50 unless given"                                    \
+    }
+#define MR_OPTION_TENANT                                                                           \
+    {                                                                                              \
+        .name = "tenant", .letter = 't', .type = MR_OPT_TEXT, .arg = "NAME",                       \
+        .help = "Only this tenant's"                                                               \
+    }
+#define MR_OPTION_PIPELINE                                                                         \
+    {                                                                                              \
+        .name = "pipeline", .letter = 'p', .type = MR_OPT_TEXT, .arg = "NAME",                     \
+        .help = "Only those of this pipeline"                                                      \
+    }
 
 struct mr_arg {
     const struct mr_option *option;
@@ -58,8 +75,9 @@ int64_t mr_args_number(const struct mr_args *args, const char *name, int64_t fal
 /* The i-th value given, or NULL behind the last one. */
 const char *mr_args_nth(const struct mr_args *args, const char *name, size_t i);
 
-/* A point in time: RFC 3339 as it is, a duration counted from now_ms, forwards (sign 1) or
- * backwards (-1). Not given: fallback. 0 or -EINVAL with err. */
+/* A point in time: RFC 3339 or a date (its first moment, UTC) as it is, a duration counted from
+ * now_ms, forwards (sign 1) or backwards (-1), within the years 2000 to 2999. Not given: fallback,
+ * whatever it is. 0 or -EINVAL with err. */
 int mr_args_time(const struct mr_args *args, const char *name, int64_t now_ms, int sign,
     int64_t fallback, int64_t *ret_ms, struct mr_err *err) MR_CHECK;
 

@@ -21,12 +21,14 @@ void mr_usd_tidy(const char *decimal, char ret[static MR_USD_LEN])
 {
     if (!decimal)
         decimal = "";
+    const char *minus = *decimal == '-' ? "-" : "";
+    decimal += *minus != '\0';
     size_t n = strlen(decimal);
     const char *point = strchr(decimal, '.');
     size_t least = point ? (size_t)(point - decimal) + 7 : n;
     while (point && n > least && decimal[n - 1] == '0')
         n--;
-    snprintf(ret, MR_USD_LEN, "%s%.*s", n ? "$" : "", (int)(n < 48 ? n : 48), decimal);
+    snprintf(ret, MR_USD_LEN, "%s%s%.*s", minus, n ? "$" : "", (int)(n < 48 ? n : 48), decimal);
 }
 
 /* ---- JSON ---- */
@@ -82,8 +84,9 @@ static json_t *json_cell(enum mr_cell type, const char *text)
     }
     case MR_CELL_USD:
         mr_usd_tidy(text, usd);
-        return json_string(usd[0] ? usd + 1 : usd);
+        return json_sprintf("%s%s", usd[0] == '-' ? "-" : "", usd + strspn(usd, "-$"));
     case MR_CELL_TEXT:
+    case MR_CELL_DECIMAL:
     case MR_CELL_TIME:
         break;
     }
@@ -126,6 +129,7 @@ static int table_cell(const struct mr_rows *rows, size_t row, size_t column, str
         break;
     case MR_CELL_TEXT:
     case MR_CELL_INT:
+    case MR_CELL_DECIMAL:
     case MR_CELL_JSON:
         break;
     }
@@ -134,7 +138,7 @@ static int table_cell(const struct mr_rows *rows, size_t row, size_t column, str
 
 static bool is_right(enum mr_cell type)
 {
-    return type == MR_CELL_INT || type == MR_CELL_USD;
+    return type == MR_CELL_INT || type == MR_CELL_USD || type == MR_CELL_DECIMAL;
 }
 
 static bool is_shown(const struct mr_column *column)

@@ -9,7 +9,15 @@
 
 #include <jansson.h>
 
-enum mr_cell { MR_CELL_TEXT, MR_CELL_INT, MR_CELL_USD, MR_CELL_TIME, MR_CELL_BOOL, MR_CELL_JSON };
+enum mr_cell {
+    MR_CELL_TEXT,
+    MR_CELL_INT,
+    MR_CELL_USD,
+    MR_CELL_DECIMAL, /* a number that is no int: a rate, a share; a string in JSON */
+    MR_CELL_TIME,
+    MR_CELL_BOOL,
+    MR_CELL_JSON
+};
 
 /* One column: its JSON name, its heading (NULL: not in tables) and what it holds. */
 struct mr_column {

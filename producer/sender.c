@@ -1,9 +1,12 @@
 #include "producer/sender.h"
 
+#include "producer/shards.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BYTES_MAX (32 << 20) /* bodies on their way, in all */
 #define SLICE_MS 100         /* the longest wait without a look at signals */
@@ -13,11 +16,13 @@
 
 struct mr_sender {
     struct mr_sender_world world;
-    struct mr_publisher *publisher;    /* NULL while there is no connection */
-    struct mr_shipment *first, **last; /* to be published, or published again */
-    size_t held, bytes;                /* not reported yet, published or not */
-    int64_t progress_ms;               /* when the broker last took something */
-    int64_t connect_ms;                /* not to be tried before */
+    struct mr_publisher *publisher; /* NULL while there is no connection */
+    struct mr_shards *shards;
+    struct mr_shipment *first, **last;      /* to be published, or published again */
+    struct mr_shipment *eldest, **youngest; /* in the order of put, those sent back left out */
+    size_t held, bytes;                     /* not reported yet, published or not */
+    int64_t progress_ms;                    /* when the broker last took something */
+    int64_t connect_ms;                     /* not to be tried before */
     int64_t backoff_ms;
     bool noted; /* the user knows that nothing moves */
     bool given_up;
@@ -40,19 +45,54 @@ struct mr_shipment *mr_shipment_free(struct mr_shipment *shipment)
     if (shipment) {
         free(shipment->body);
         free(shipment->source);
+        free(shipment->why);
         free(shipment);
     }
     return NULL;
 }
 
-static void report(
-    struct mr_sender *s, struct mr_shipment *shipment, enum mr_fate fate, const char *why)
+static void report(struct mr_sender *s, struct mr_shipment *shipment)
 {
     assert(s->held > 0);
     s->held--;
     s->bytes -= shipment->len;
-    s->world.fate(s->world.fate_ctx, shipment, fate, why);
+    s->world.fate(s->world.fate_ctx, shipment, shipment->fate, shipment->why ? shipment->why : "");
     mr_shipment_free(shipment);
+}
+
+static void report_in_order(struct mr_sender *s)
+{
+    while (s->eldest && s->eldest->decided) {
+        struct mr_shipment *eldest = s->eldest;
+        s->eldest = eldest->younger;
+        if (!s->eldest)
+            s->youngest = &s->eldest;
+        report(s, eldest);
+    }
+}
+
+static void decide(
+    struct mr_sender *s, struct mr_shipment *shipment, enum mr_fate fate, const char *why)
+{
+    shipment->decided = true;
+    shipment->fate = fate;
+    shipment->why = *why ? strdup(why) : NULL;
+    if (shipment->nacks > 0)
+        report(s, shipment);
+    else
+        report_in_order(s);
+}
+
+/* Nobody waits for one whose queue is full. */
+static void leave_order(struct mr_sender *s, struct mr_shipment *shipment)
+{
+    struct mr_shipment **at = &s->eldest;
+    while (*at != shipment)
+        at = &(*at)->younger;
+    *at = shipment->younger;
+    if (!*at)
+        s->youngest = at;
+    report_in_order(s);
 }
 
 static void append(struct mr_sender *s, struct mr_shipment *shipment)
@@ -82,10 +122,11 @@ static void nacked(struct mr_sender *s, struct mr_shipment *shipment)
 {
     int64_t now = now_ms(s), wait = BACKOFF_FIRST_MS << (shipment->nacks < 6 ? shipment->nacks : 6);
     if (now - shipment->first_ms > s->world.timeout_ms) {
-        report(s, shipment, MR_FATE_REFUSED, "the queue is full and refuses more");
+        decide(s, shipment, MR_FATE_REFUSED, "the queue is full and refuses more");
         return;
     }
-    shipment->nacks++;
+    if (shipment->nacks++ == 0)
+        leave_order(s, shipment);
     shipment->retry_ms = now + jitter(s, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
     append(s, shipment);
 }
@@ -97,11 +138,11 @@ static void on_result(void *ctx, void *token, enum mr_publish_result result, con
     switch (result) {
     case MR_PUBLISH_OK:
         moved(s);
-        report(s, shipment, MR_FATE_CONFIRMED, "");
+        decide(s, shipment, MR_FATE_CONFIRMED, "");
         return;
     case MR_PUBLISH_RETURNED:
         moved(s);
-        report(s, shipment, MR_FATE_REFUSED, why ? why : "no queue takes it; run millrace init");
+        decide(s, shipment, MR_FATE_REFUSED, why ? why : "no queue takes it; run millrace init");
         return;
     case MR_PUBLISH_NACKED:
         nacked(s, shipment);
@@ -110,6 +151,12 @@ static void on_result(void *ctx, void *token, enum mr_publish_result result, con
         append(s, shipment);
         return;
     }
+}
+
+static int ask(void *ctx, const char *queue, struct mr_err *err)
+{
+    struct mr_sender *s = ctx;
+    return mr_publisher_ask(s->publisher, queue, mr_shards_answered, s->shards, err);
 }
 
 static int connect_now(struct mr_sender *s)
@@ -132,13 +179,14 @@ static void give_up(struct mr_sender *s, const char *why)
     s->given_up = true;
     s->publisher = mr_publisher_free(s->publisher); /* brings the unconfirmed ones back */
     while (s->first)
-        report(s, take_first(s), MR_FATE_FAILED, why);
+        decide(s, take_first(s), MR_FATE_FAILED, why);
 }
 
 static void lost(struct mr_sender *s)
 {
     char text[MR_ERR_MAX + 96];
     s->publisher = mr_publisher_free(s->publisher);
+    mr_shards_lost(s->shards);
     s->backoff_ms = BACKOFF_FIRST_MS;
     s->connect_ms = now_ms(s) + jitter(s, s->backoff_ms);
     snprintf(text, sizeof(text),
@@ -163,6 +211,26 @@ static void reconnect(struct mr_sender *s, int wait_ms)
     s->connect_ms = now_ms(s) + jitter(s, s->backoff_ms);
 }
 
+/* 0, 1 when it has to wait (the window is full, or how deep its shards are is not known yet), or
+ * negative as mr_publisher_publish. */
+static int publish(struct mr_sender *s, struct mr_shipment *shipment, int64_t now)
+{
+    struct mr_headers headers = {.id = shipment->id,
+        .tenant = shipment->tenant,
+        .pipeline = shipment->pipeline,
+        .priority = shipment->priority};
+    struct mr_shard *shard;
+    int r = mr_shards_choose(
+        s->shards, shipment->tenant, shipment->pool, shipment->lane, now, &shard, &s->err);
+    if (r != 0)
+        return r;
+    r = mr_publisher_publish(s->publisher, MR_EX_JOBS, shard->key, &headers, shipment->body,
+        shipment->len, true, shipment, &s->err);
+    if (r == 0)
+        mr_shards_sent(shard);
+    return r;
+}
+
 /* Publishes what is due. Negative: the connection is gone. */
 static int publish_due(struct mr_sender *s)
 {
@@ -173,12 +241,7 @@ static int publish_due(struct mr_sender *s)
             append(s, shipment);
             continue;
         }
-        struct mr_headers headers = {.id = shipment->id,
-            .tenant = shipment->tenant,
-            .pipeline = shipment->pipeline,
-            .priority = shipment->priority};
-        int r = mr_publisher_publish(s->publisher, MR_EX_JOBS, shipment->key, &headers,
-            shipment->body, shipment->len, true, shipment, &s->err);
+        int r = publish(s, shipment, now);
         if (r != 0) { /* full, or the connection is gone: back where it was */
             shipment->next = s->first;
             s->first = shipment;
@@ -236,9 +299,16 @@ int mr_sender_new(const struct mr_sender_world *world, struct mr_sender **ret, s
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
     s->world = *world;
     s->last = &s->first;
-    int r = connect_now(s);
+    s->youngest = &s->eldest;
+    int r = mr_shards_new(world->broker->lane_shards, ask, s, &s->shards);
+    if (r < 0) {
+        free(s);
+        return mr_err_set(err, r, MR_CLASS_INTERNAL, "out of memory");
+    }
+    r = connect_now(s);
     if (r < 0) {
         *err = s->err;
+        mr_shards_free(s->shards);
         free(s);
         return r;
     }
@@ -250,6 +320,7 @@ struct mr_sender *mr_sender_free(struct mr_sender *s)
 {
     if (s) {
         give_up(s, "interrupted before it was confirmed");
+        mr_shards_free(s->shards);
         free(s);
     }
     return NULL;
@@ -269,6 +340,8 @@ int mr_sender_put(struct mr_sender *s, struct mr_shipment *shipment)
         moved(s);
     s->bytes += shipment->len;
     append(s, shipment);
+    *s->youngest = shipment;
+    s->youngest = &shipment->younger;
     if (s->given_up) {
         give_up(s, s->err.msg);
         return -ENOTCONN;

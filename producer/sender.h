@@ -1,4 +1,5 @@
-/* Publishing jobs so that each one is reported exactly once: confirmed, refused or failed.
+/* Publishing jobs so that each one is reported exactly once: confirmed, refused or failed; in the
+ * order they were put, but for those a full queue has sent back.
  *
  * At most a window of jobs, and a bounded number of bytes, is on its way at a time. When the
  * connection is lost, everything unconfirmed is published again under the same job ids, which makes
@@ -9,23 +10,30 @@
 #include "common/amqp.h"
 #include "producer/signals.h"
 
+enum mr_fate { MR_FATE_CONFIRMED, MR_FATE_REFUSED, MR_FATE_FAILED };
+
 /* One job on its way. Owned by the sender from put until it has been reported. */
 struct mr_shipment {
     struct mr_shipment *next; /* the sender's */
     struct mr_uuid id;
     char tenant[MR_NAME_MAX + 1], pipeline[MR_NAME_MAX + 1];
     int priority;
-    char key[MR_QUEUE_MAX];
+    char pool[MR_NAME_MAX + 1]; /* where it is to be done; the sender chooses the shard */
+    enum mr_lane lane;
     char *body;
     size_t len;
     char *source;     /* for messages: "a.pdf", "jobs.jsonl:17" */
     int64_t first_ms; /* the sender's: when it was put */
     int64_t retry_ms; /* the sender's: not to be sent before */
     unsigned nacks;   /* the sender's */
+    /* The sender's too: two queues confirm in any order, so what is decided waits for its elders.
+     */
+    struct mr_shipment *younger;
+    bool decided;
+    enum mr_fate fate;
+    char *why;
 };
 struct mr_shipment *mr_shipment_free(struct mr_shipment *shipment);
-
-enum mr_fate { MR_FATE_CONFIRMED, MR_FATE_REFUSED, MR_FATE_FAILED };
 
 struct mr_sender_world {
     const struct mr_config_broker *broker;

@@ -3,19 +3,31 @@
 
 _millrace_words() {
     case $1 in
-    '') echo init enqueue status results jobs costs cancel dlq config version help ;;
+    '') echo init doctor enqueue status explain results jobs costs tenant prices reconcile cancel dlq config version help ;;
     jobs) echo list ;;
+    tenant) echo list show set ;;
+    prices) echo list import check recost ;;
     dlq) echo list show replay drop ;;
     esac
 }
 _millrace_options() {
     case $1 in
     'init') echo --output --config --help ;;
-    'enqueue') echo --text --url --jsonl --pipeline --tenant --priority --metadata --idempotency-key --deadline --wait --timeout --output --config --help ;;
+    'doctor') echo --output --config --help ;;
+    'enqueue') echo --text --url --jsonl --pipeline --tenant --priority --metadata --idempotency-key --deadline --wait --dry-run --timeout --output --config --help ;;
     'status') echo --output --config --help ;;
+    'explain') echo --output --config --help ;;
     'results') echo --step --output --config --help ;;
     'jobs list') echo --state --tenant --pipeline --since --limit --output --config --help ;;
-    'costs') echo --by --since --output --config --help ;;
+    'costs') echo --by --since --until --tenant --output --config --help ;;
+    'tenant list') echo --output --config --help ;;
+    'tenant show') echo --output --config --help ;;
+    'tenant set') echo --cap-day --cap-month --cap-job --on-cap --rpm --tpm --output --config --help ;;
+    'prices list') echo --provider --model --at --all --output --config --help ;;
+    'prices import') echo --dry-run --replace --provider --from --output --config --help ;;
+    'prices check') echo --output --config --help ;;
+    'prices recost') echo --since --tenant --dry-run --output --config --help ;;
+    'reconcile') echo --file --provider --tolerance --output --config --help ;;
     'cancel') echo --output --config --help ;;
     'dlq list') echo --tenant --pipeline --class --since --limit --output --config --help ;;
     'dlq show') echo --message --output --config --help ;;
@@ -30,6 +42,8 @@ _millrace_values() {
     case "$1 $2" in
     'init --output' | 'init -o') echo 'table json' ;;
     'init --config') echo FILE ;;
+    'doctor --output' | 'doctor -o') echo 'table json' ;;
+    'doctor --config') echo FILE ;;
     'enqueue --text') echo NONE ;;
     'enqueue --url') echo NONE ;;
     'enqueue --jsonl') echo FILE ;;
@@ -44,6 +58,8 @@ _millrace_values() {
     'enqueue --config') echo FILE ;;
     'status --output' | 'status -o') echo 'table json' ;;
     'status --config') echo FILE ;;
+    'explain --output' | 'explain -o') echo 'table json' ;;
+    'explain --config') echo FILE ;;
     'results --step') echo NONE ;;
     'results --output' | 'results -o') echo 'table json' ;;
     'results --config') echo FILE ;;
@@ -56,8 +72,42 @@ _millrace_values() {
     'jobs list --config') echo FILE ;;
     'costs --by') echo 'tenant day pipeline step model provider' ;;
     'costs --since') echo NONE ;;
+    'costs --until') echo NONE ;;
+    'costs --tenant' | 'costs -t') echo NONE ;;
     'costs --output' | 'costs -o') echo 'table json' ;;
     'costs --config') echo FILE ;;
+    'tenant list --output' | 'tenant list -o') echo 'table json' ;;
+    'tenant list --config') echo FILE ;;
+    'tenant show --output' | 'tenant show -o') echo 'table json' ;;
+    'tenant show --config') echo FILE ;;
+    'tenant set --cap-day') echo NONE ;;
+    'tenant set --cap-month') echo NONE ;;
+    'tenant set --cap-job') echo NONE ;;
+    'tenant set --on-cap') echo 'park dead degrade' ;;
+    'tenant set --rpm') echo NONE ;;
+    'tenant set --tpm') echo NONE ;;
+    'tenant set --output' | 'tenant set -o') echo 'table json' ;;
+    'tenant set --config') echo FILE ;;
+    'prices list --provider') echo NONE ;;
+    'prices list --model' | 'prices list -m') echo NONE ;;
+    'prices list --at') echo NONE ;;
+    'prices list --output' | 'prices list -o') echo 'table json' ;;
+    'prices list --config') echo FILE ;;
+    'prices import --provider') echo NONE ;;
+    'prices import --from') echo NONE ;;
+    'prices import --output' | 'prices import -o') echo 'table json' ;;
+    'prices import --config') echo FILE ;;
+    'prices check --output' | 'prices check -o') echo 'table json' ;;
+    'prices check --config') echo FILE ;;
+    'prices recost --since') echo NONE ;;
+    'prices recost --tenant' | 'prices recost -t') echo NONE ;;
+    'prices recost --output' | 'prices recost -o') echo 'table json' ;;
+    'prices recost --config') echo FILE ;;
+    'reconcile --file' | 'reconcile -f') echo FILE ;;
+    'reconcile --provider') echo NONE ;;
+    'reconcile --tolerance') echo NONE ;;
+    'reconcile --output' | 'reconcile -o') echo 'table json' ;;
+    'reconcile --config') echo FILE ;;
     'cancel --output' | 'cancel -o') echo 'table json' ;;
     'cancel --config') echo FILE ;;
     'dlq list --tenant' | 'dlq list -t') echo NONE ;;

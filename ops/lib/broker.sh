@@ -64,7 +64,7 @@ json_policy() { # NAME PATTERN DEFINITION
 # publish jobs, read the dead letters and watch events through queues of its own.
 broker_definitions() {
     local users='' perms='' policies='' own='amq[.]gen-.*|millrace[.](wait|watch)[.].*' endless=''
-    local lane='millrace[.][^.]+[.](high|normal|low)' tier='millrace[.]delay[.][0-9]+[smh]'
+    local lane='millrace[.].+[.](high|normal|low)[.][0-9]+' tier='millrace[.]delay[.][0-9]+[smh]'
     json_user admin administrator '.*' '.*' '.*'
     json_user worker '' '^$' "^(millrace[.](jobs|dead|events)|$tier)\$" "^$lane\$"
     json_user producer '' "^($own)\$" "^(millrace[.]jobs|$own)\$" \
@@ -72,7 +72,7 @@ broker_definitions() {
     # 3.10 has no limit unless told; 4.x has 20 and counts looks at a dead letter, so it is lifted.
     broker_is_3 || endless='"delivery-limit":-1,'
     json_policy millrace-lanes "^$lane\$" \
-        '"delivery-limit":1000,"max-length":5000000,"overflow":"reject-publish"'
+        '"delivery-limit":1000,"max-length":2500000,"overflow":"reject-publish"'
     json_policy millrace-delay "^$tier\$" '"max-length":5000000,"overflow":"reject-publish"'
     json_policy millrace-dead '^millrace[.]dead$' \
         "$endless\"max-length\":5000000,\"overflow\":\"reject-publish\""

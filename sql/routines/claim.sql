@@ -20,6 +20,7 @@ declare
     v_fresh uuid[];
     r record;
 begin
+    lock table calls in row exclusive mode; -- before any row: see caps.sql
     with fresh as (
         insert into jobs (id, tenant, pipeline, version, priority, pool, state, epoch, worker,
             replays, idempotency_key, metadata, deadline, created_at, claimed_at)
@@ -179,9 +180,11 @@ begin
     version := j.version;
     redeliveries := j.redeliveries;
     until_ms := coalesce(extract(epoch from j.delay_until) * 1000, 0);
-    error_class := null;
-    error_message := null;
-    error_step := null;
+    if until_ms = 0 then -- else: what it goes on waiting for
+        error_class := null;
+        error_message := null;
+        error_step := null;
+    end if;
     spent_pico := claim_spent(p_id);
     select jsonb_object_agg(o.name, o.step) into steps from (
         select s.name, jsonb_build_object('state', s.state, 'output', s.output, 'degraded',
@@ -189,8 +192,11 @@ begin
             s.error_message) as step
         from steps s where s.job_id = p_id
         union all
-        select c.step, jsonb_build_object('attempts', count(*))
-        from calls c where c.job_id = p_id and c.started_at >= coalesce(j.replayed_at, '-infinity')
+        select c.step, jsonb_build_object('attempts', count(*), 'paid',
+            count(*) filter (where c.state <> 'released'), 'since_ms',
+            floor(extract(epoch from min(c.started_at)) * 1000)::bigint)
+        from calls c where c.job_id = p_id and c.cached_from is null
+            and c.started_at >= coalesce(j.replayed_at, '-infinity')
             -- released without a failure: begun, but a drain came before it was sent
             and (c.state <> 'released' or c.class is not null)
             and not exists (select from steps s where s.job_id = p_id and s.name = c.step)

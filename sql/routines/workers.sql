@@ -21,8 +21,8 @@ end $$;
 create function worker_resume(p_worker bigint) returns boolean language plpgsql volatile
     security definer set search_path = millrace, pg_temp as $$
 begin
-    update workers set session_at = now(), heartbeat_at = now(), stopped_at = null
-        where id = p_worker;
+    update workers set session_at = now(), heartbeat_at = now(), stopped_at = null,
+        swept_at = null where id = p_worker;
     return found;
 end $$;
 
@@ -36,7 +36,7 @@ begin
             and mode = 'ExclusiveLock') then
         perform worker_lock(p_worker);
     end if;
-    update workers set heartbeat_at = now() where id = p_worker;
+    update workers set heartbeat_at = now(), swept_at = null where id = p_worker;
 end $$;
 
 -- A clean end: its calls protect nothing any more.

@@ -28,6 +28,16 @@ PATIENCE = float(os.environ.get("MILLRACE_TEST_PATIENCE", "1"))
 WRAPPER = shlex.split(os.environ.get("MILLRACE_TEST_WRAPPER", ""))
 
 
+LANE_SHARDS = 8  # broker.lane_shards
+
+
+def shards(queue):
+    """The queues behind a name: of a lane all its shards."""
+    if queue.endswith((".high", ".normal", ".low")):
+        return [f"{queue}.{n}" for n in range(LANE_SHARDS)]
+    return [queue]
+
+
 def wait_until(what, check, seconds=30.0):
     """Polls until check() is true and returns its value; fails naming what never came."""
     deadline = time.monotonic() + seconds * PATIENCE
@@ -170,7 +180,7 @@ class Stack:
                     found.append((properties, body))
         return found
 
-    def publish(self, body, key="main.normal", exchange="millrace.jobs", **properties):
+    def publish(self, body, key="main.normal.0", exchange="millrace.jobs", **properties):
         properties.setdefault("delivery_mode", 2)
         with self.broker() as connection:
             channel = connection.channel()
@@ -185,14 +195,18 @@ class Stack:
         return {name: int(n) for name, n in (row.split() for row in rows.splitlines() if row.strip())}
 
     def ready(self, queue):
-        """Messages ready in a queue, as of now."""
+        """Messages ready in a queue or lane, as of now."""
         with self.broker() as connection:
-            return connection.channel().queue_declare(queue, passive=True).method.message_count
+            channel = connection.channel()
+            counts = [channel.queue_declare(q, passive=True).method.message_count for q in shards(queue)]
+        return sum(counts)
 
     def purge(self, *queues):
         with self.broker() as connection:
+            channel = connection.channel()
             for queue in queues:
-                connection.channel().queue_purge(queue)
+                for shard in shards(queue):
+                    channel.queue_purge(shard)
 
     def wait_queues_empty(self, seconds=30, but=()):
         """No message anywhere, twice in a row, further apart than the counts are old."""

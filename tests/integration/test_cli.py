@@ -197,7 +197,9 @@ class CliTest(millrace.StackCase):
 
     def test_replay_and_drop_leave_the_others(self):
         one, two, three = self.kill("one"), self.kill("two"), self.kill("three")
+        self.assertIn("millrace dlq replay runs it again", self.stack.ok("explain", two))
         self.stack.ok("dlq", "drop", two, "--yes")
+        self.assertRegex(self.stack.ok("explain", two), r"Its dead letter was dropped, so it cannot be replayed\.\n")
         self.assertEqual(self.stack.ready(DEAD), 2)
         self.stack.ok("dlq", "replay", three, "--yes")
         millrace.wait_until("the end", lambda: self.stack.states([three]) == {"done": 1})
@@ -253,6 +255,10 @@ class CliTest(millrace.StackCase):
         done = self.stack.run("--config", path, "config", "check")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stderr, "warning: .*NO_SUCH_KEY.*worker")
+        for sample in ("millrace.sample.cfg", "providers.cfg"):
+            done = self.stack.run("--config", millrace.ROOT / "ops/config" / sample, "config", "check")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("The configuration is good", done.stdout)
         step = '{ name = "s"; kind = "chat"; model = "summarizer"; prompt = "x {{nosuch.text}}"; }'
         pipeline = f'{{ name = "p"; version = 1; steps: ( {step} ); }}'
         path = self.stack.config(f"pipelines: ( {pipeline} );\n", name="wrong.cfg")

@@ -28,11 +28,12 @@ class EnqueueTest(millrace.StackCase):
     def messages(self, queue):
         with self.stack.broker() as connection:
             channel = connection.channel()
-            while True:
-                method, properties, body = channel.basic_get(queue, auto_ack=True)
-                if not method:
-                    return
-                yield properties, json.loads(body)
+            for shard in millrace.shards(queue):
+                while True:
+                    method, properties, body = channel.basic_get(shard, auto_ack=True)
+                    if not method:
+                        break
+                    yield properties, json.loads(body)
 
     def test_text(self):
         ids = self.stack.enqueue("--text", "Hello", "--tenant", "acme", "-m", "k=v")

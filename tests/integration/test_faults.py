@@ -14,18 +14,18 @@ MISS, GONE, PAID = "ambiguous", "released", "settled"
 OPENAI = {
     "good": ("", "done", [(PAID, None)], ""),
     "throttled": ("error=429*1+retry_after=3", "done", [(GONE, "rate_limited"), (PAID, None)], ""),
-    "throttled-on": ("error=429", "dead", [(GONE, "rate_limited")] * 2, "HTTP 429"),
+    "throttled-on": ("error=429", "dead", [(GONE, "rate_limited")] * 5, "HTTP 429"),
     "error-500": ("error=500*1", "done", [(GONE, "server"), (PAID, None)], ""),
     "error-502": ("html*1", "done", [(GONE, "server"), (PAID, None)], ""),
     "error-503": ("error=503*1", "done", [(GONE, "overloaded"), (PAID, None)], ""),
     "error-504": ("error=504*1", "done", [(GONE, "server"), (PAID, None)], ""),
     "error-529": ("error=529*1", "done", [(GONE, "overloaded"), (PAID, None)], ""),
-    "error-500-on": ("error=500", "dead", [(GONE, "server")] * 2, "HTTP 500"),
+    "error-500-on": ("error=500", "dead", [(GONE, "server")] * 4, "HTTP 500"),
     "bad-request": ("error=400", "dead", [(GONE, "invalid")], "as the script says"),
     "no-such-model": ("error=404", "dead", [(GONE, "invalid")], "HTTP 404"),
     "too-large": ("error=413", "dead", [(GONE, "invalid")], "HTTP 413"),
     "key": ("error=401", "dead", [(GONE, "auth")], "HTTP 401"),
-    "purse": ("error=402", "dead", [(GONE, "auth")], "HTTP 402"),
+    "purse": ("error=402", "dead", [(GONE, "quota")], "HTTP 402"),
     "forbidden": ("error=403", "dead", [(GONE, "auth")], "HTTP 403"),
     "quota": ("quota", "dead", [(GONE, "quota")], "quota"),
     "truncated": ("truncate*1", "done", [(MISS, "ambiguous"), (PAID, None)], ""),
@@ -53,7 +53,7 @@ ANTHROPIC = {
     "a-key": ("error=401", "dead", [(GONE, "auth")], "HTTP 401"),
 }
 ELSEWHERE = {
-    "closed-port": (None, "dead", [(GONE, "network")] * 2, "127.0.0.1"),
+    "closed-port": (None, "dead", [(GONE, "network")] * 3, "127.0.0.1"),
     "wrong-key": (None, "dead", [(GONE, "auth")], "wrong key"),
 }
 CASES = {**OPENAI, **ANTHROPIC, **ELSEWHERE}
@@ -70,16 +70,18 @@ def closed_port():
         return probe.getsockname()[1]
 
 
-def case_config(name):
-    """The model and the pipeline of one case."""
-    provider = {"closed-port": "closed", "wrong-key": "stranger"}.get(name)
-    provider = provider or ("anthropic" if name in ANTHROPIC else "standin")
+def case_config(name, standin):
+    """The provider, the model and the pipeline of one case: nobody else's failures open its breaker."""
+    kind, url = ("anthropic", standin.url) if name in ANTHROPIC else ("openai", f"{standin.url}/v1")
+    url = f"http://127.0.0.1:{closed_port()}/v1" if name == "closed-port" else url
+    key = "other" if name == "wrong-key" else "good"
+    provider = f'{{ name = "{name}"; kind = "{kind}"; base_url = "{url}"; key_file = "{key}.key"; }}'
     accepts = 'accepts = ["max_tokens"];' if name == "no-json" else ""
     schema = 'schema_file = "strict.json";' if name in ("schema", "no-json") else ""
     timeout = 'timeout = "2s";' if name in LATE else 'timeout = "20s";'
-    model = f'{{ alias = "{name}"; provider = "{provider}"; model = "{name}"; {accepts} }}'
-    step = f'{{ name = "call"; kind = "chat"; model = "{name}"; prompt = "{{{{input.text}}}}"; max_attempts = 2; {timeout} {schema} }}'
-    return model, f'{{ name = "{name}"; steps = ( {step} ); }}'
+    model = f'{{ alias = "{name}"; provider = "{name}"; model = "{name}"; {accepts} }}'
+    step = f'{{ name = "call"; kind = "chat"; model = "{name}"; prompt = "{{{{input.text}}}}"; max_attempts = 2; patience = "0s"; {timeout} {schema} }}'
+    return provider, model, f'{{ name = "{name}"; steps = ( {step} ); }}'
 
 
 def configuration(standin, state):
@@ -89,18 +91,14 @@ def configuration(standin, state):
         path.write_text(key + "\n")
         path.chmod(0o600)
     (state / "strict.json").write_text(SCHEMA)
-    cases = [case_config(name) for name in CASES]
-    models = [model for model, _ in cases] + [f'{{ alias = "priced"; provider = "openai"; model = "{PRICED["model"]}"; }}']
-    pipelines = [pipeline for _, pipeline in cases]
+    cases = [case_config(name, standin) for name in CASES]
+    models = [model for _, model, _ in cases] + [f'{{ alias = "priced"; provider = "openai"; model = "{PRICED["model"]}"; }}']
+    pipelines = [pipeline for *_, pipeline in cases]
     pipelines.append('{ name = "priced"; steps = ( { name = "call"; kind = "chat"; model = "priced"; prompt = "{{input.text}}"; } ); }')
-    v1, port = f"{standin.url}/v1", closed_port()
     return f"""
 providers: (
-    {{ name = "standin"; kind = "openai"; base_url = "{v1}"; key_file = "good.key"; }},
-    {{ name = "openai"; kind = "openai"; base_url = "{v1}"; key_file = "good.key"; }},
-    {{ name = "anthropic"; kind = "anthropic"; base_url = "{standin.url}"; key_file = "good.key"; }},
-    {{ name = "stranger"; kind = "openai"; base_url = "{v1}"; key_file = "other.key"; }},
-    {{ name = "closed"; kind = "openai"; base_url = "http://127.0.0.1:{port}/v1"; }}
+    {{ name = "openai"; kind = "openai"; base_url = "{standin.url}/v1"; key_file = "good.key"; }},
+    {", ".join(provider for provider, *_ in cases)}
 );
 models: ( {", ".join(models)} );
 pipelines: ( {", ".join(pipelines)} );

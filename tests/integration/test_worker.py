@@ -12,10 +12,15 @@ TEXT = "The mill by the river was sold in 1912. Acme Ltd paid 900 pounds for it.
 
 
 class WorkerTest(millrace.StackCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        judge.watch(cls.stack)
+
     def setUp(self):
         self.standin = self.stack.standin()
         self.config = self.stack.config(self.standin.config())
-        self.stack.sql("TRUNCATE millrace.jobs, millrace.steps, millrace.calls")
+        self.stack.sql("SELECT witness.forget()")
         self.workers = []
 
     def tearDown(self):
@@ -35,15 +40,26 @@ class WorkerTest(millrace.StackCase):
         """All is done, nothing was paid twice, and the ledger agrees."""
         self.assertEqual(self.stack.wait_ended(ids, 120), {"done": len(ids)})
         self.stack.wait_queues_empty(60)
-        self.assertEqual(judge.sql_judge(self.stack, ids), {})
+        # A worker's first calls wait until it knows the fleet's limits, which holds their intents back.
+        self.assertEqual(judge.witness_judge(self.stack, ids, ids, strict=False), [])
         faults, facts = judge.compare_ledger(self.stack, self.standin)
         self.assertEqual(faults, [])
         return facts
 
+    def test_result_and_next_intent_are_one(self):
+        self.worker()
+        first = self.stack.enqueue("--text", TEXT)
+        self.stack.wait_ended(first)  # now it knows that there are no limits
+        self.stack.sql("SELECT witness.forget()")
+        lines = "".join(f'{{"input": {{"text": "{TEXT} {n}"}}}}\n' for n in range(50))
+        ids = self.stack.enqueue("--jsonl", "-", stdin=lines)
+        self.assertEqual(self.stack.wait_ended(ids, 120), {"done": 50})
+        self.assertEqual(judge.witness_judge(self.stack, ids, first + ids, strict=True), [])
+
     def test_without_init(self):
         self.stack.ok("init")  # the schema is there; now hide the queues from the worker
         with self.stack.broker() as connection:
-            connection.channel().queue_delete("millrace.main.low")
+            connection.channel().queue_delete("millrace.main.low.0")
         worker = self.worker()
         millrace.wait_until("the hint", lambda: "millrace init" in worker.text())
         self.assertTrue(worker.alive())

@@ -190,16 +190,17 @@ static void drain(struct sim *sim, struct sim_worker *worker)
         return;
     worker->draining = true;
     mr_engine_drain(worker->engine, 1000);
-    sim_at(sim, 40000, worker, drained, NULL, 0);
+    /* a last call of 20 s, then a publish that may be refused a few times, 5 s apart */
+    sim_at(sim, 60000, worker, drained, NULL, 0);
 }
 
 /* Something happens to somebody, again and again, while jobs are under way. */
-static void weather(struct sim *sim, struct sim_event *event, bool alive)
+static void happen(struct sim *sim, struct sim_event *event, bool alive)
 {
     struct sim_worker *worker = &sim->workers[sim_random(sim, SIM_WORKERS)];
     if (sim->now_ms >= SIM_STORM_MS)
         return; /* the storm is over: what is left must end by itself */
-    sim_at(sim, 1 + (int64_t)sim_random(sim, 2000), NULL, weather, NULL, 0);
+    sim_at(sim, 1 + (int64_t)sim_random(sim, 2000), NULL, happen, NULL, 0);
     if (!sim_happens(sim, sim->chaos) || !worker->engine)
         return;
     switch (sim_random(sim, 6)) {
@@ -243,8 +244,11 @@ static bool step(struct sim *sim)
             sim->workers[i].engine ? mr_engine_next_tick(sim->workers[i].engine) : INT64_MAX;
         next = tick < next ? tick : next;
     }
-    for (const struct sim_msg *msg = sim->queue; msg; msg = msg->next)
-        next = msg->due_ms < next && msg->due_ms > sim->now_ms ? msg->due_ms : next;
+    for (const struct sim_msg *msg = sim->queue; msg; msg = msg->next) {
+        int64_t due_ms = msg->due_ms > sim->now_ms ? msg->due_ms : sim->now_ms + 1000;
+        next =
+            due_ms < next ? due_ms : next; /* who could have taken it may have been passed over */
+    }
     if (next == INT64_MAX || next > SIM_LIMIT_MS)
         return false;
     sim->now_ms = next > sim->now_ms ? next : sim->now_ms;
@@ -270,6 +274,7 @@ static void clean_up(struct sim *sim)
     }
     free(sim->events);
     sim_broker_free(sim);
+    sim_money_free(sim);
     for (struct sim_call *call = sim->calls, *next; call; call = next) {
         next = call->next;
         free(call);
@@ -278,20 +283,58 @@ static void clean_up(struct sim *sim)
         json_decref(sim->jobs[i].steps);
 }
 
-static bool run(uint64_t seed, unsigned chaos, struct mr_config *const configs[2])
+struct weather {
+    const char *name;
+    unsigned per_mille;
+    bool outages_only;
+};
+
+/* Every other run tenant 0 has a cap, from about one call at a time to nearly enough. */
+static void plan(struct sim *sim)
+{
+    sim_provider_plan(sim);
+    if (sim_random(sim, 2) == 0)
+        return;
+    sim->caps[0] = 15000 + (int64_t)sim_random(sim, 300000);
+    sim->on_cap = sim->outages_only ? MR_ON_CAP_PARK : (enum mr_on_cap)sim_random(sim, 3);
+}
+
+/* What all runs of a weather have seen, so that nobody takes silence for success. */
+struct seen {
+    unsigned long refusals, hits, parked, opened, closed, calls, dead;
+};
+
+static void add_up(struct seen *seen, const struct sim *sim)
+{
+    seen->refusals += sim->refusals;
+    seen->hits += sim->hits;
+    seen->parked += sim->parked;
+    seen->opened += sim->opened;
+    seen->closed += sim->closed;
+    for (const struct sim_call *call = sim->calls; call; call = call->next)
+        seen->calls++;
+    for (size_t i = 0; i < sim->njobs; i++)
+        seen->dead += sim->jobs[i].state == SIM_DEAD;
+}
+
+static bool run(uint64_t seed, const struct weather *weather, struct mr_config *const configs[2],
+    struct seen *seen)
 {
     struct sim *sim = calloc(1, sizeof(*sim));
     sim->seed = sim->rng = seed;
-    sim->chaos = chaos;
+    sim->chaos = weather->per_mille;
+    sim->outages_only = weather->outages_only;
+    plan(sim);
     memcpy(sim->configs, configs, sizeof(sim->configs));
-    sim->price = (struct mr_price){.provider = "p",
+    sim->price[0] = (struct mr_price){.provider = "p",
         .model = "m-1",
         .input = 2,
         .cached = 1,
         .cache_write = 2,
         .cache_write_1h = 2,
         .output = 10};
-    sim->prices = (struct mr_prices){.items = &sim->price, .count = 1, .ceiling = sim->price};
+    sim->price[1] = (struct mr_price){.provider = "local", .model = "*"};
+    sim->prices = (struct mr_prices){.items = sim->price, .count = 2, .ceiling = sim->price[0]};
     sim->log = (struct mr_log){
         .fd = 2, .level = getenv("SIM_LOG") ? MR_DEBUG : MR_ERROR + 1, .program = "sim"};
     for (int i = 0; i < SIM_WORKERS; i++) {
@@ -302,7 +345,7 @@ static bool run(uint64_t seed, unsigned chaos, struct mr_config *const configs[2
         worker_up(&sim->workers[i]);
     }
     sim_enqueue(sim);
-    sim_at(sim, 1, NULL, weather, NULL, 0);
+    sim_at(sim, 1, NULL, happen, NULL, 0);
     sim_broker_pump(sim);
     while (!*sim->failure && step(sim))
         ;
@@ -312,6 +355,7 @@ static bool run(uint64_t seed, unsigned chaos, struct mr_config *const configs[2
     if (!ok)
         printf("# seed %llu at %lld ms: %s\n", (unsigned long long)seed, (long long)sim->now_ms,
             sim->failure);
+    add_up(seen, sim);
     clean_up(sim);
     free(sim);
     return ok;
@@ -334,19 +378,21 @@ int main(int argc, char **argv)
     struct mr_config *configs[] = {sim_config("main"), sim_config("gpu")};
     if (!configs[0] || !configs[1])
         return 1;
-    static const struct {
-        const char *name;
-        unsigned per_mille;
-    } weathers[] = {
-        {"fair weather", 0}, {"some trouble", 50}, {"a storm", 300}, {"everything breaks", 700}};
+    static const struct weather weathers[] = {{"fair weather", 0, false},
+        {"providers fail", 0, true}, {"some trouble", 50, false}, {"a storm", 300, false},
+        {"everything breaks", 700, false}};
     size_t count = sizeof(weathers) / sizeof(weathers[0]), failed = 0;
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
         bool ok = true;
+        struct seen seen = {0};
         bool wanted = !only || strcmp(only, weathers[i].name) == 0;
         for (uint64_t n = 0; n < runs && ok && wanted; n++)
-            ok = run(seed + n, weathers[i].per_mille, configs);
+            ok = run(seed + n, &weathers[i], configs, &seen);
         failed += !ok;
+        printf("# %lu calls, %lu refused by a cap, %lu from the cache; %lu breakers opened, %lu "
+               "closed; %lu waits, %lu dead\n",
+            seen.calls, seen.refusals, seen.hits, seen.opened, seen.closed, seen.parked, seen.dead);
         printf("%s %zu - %s, %llu seeds from %llu\n", ok ? "ok" : "not ok", i + 1, weathers[i].name,
             (unsigned long long)runs, (unsigned long long)seed);
     }

@@ -19,15 +19,15 @@
 #define SIM_STORM_MS (SIM_LIMIT_MS / 4) /* and from then on nothing goes wrong any more */
 #define SIM_DEAD_AFTER_MS 2000          /* without a sign of life, before a worker is dead */
 #define SIM_LEASE_MS 60000              /* worker.lease_max of sim_config.c */
-#define SIM_HELD_MS                                                                                \
-    (SIM_LEASE_MS + 20000 + 20000) /* a lease, its last call, and trouble with the end */
+#define SIM_HELD_MS (2 * SIM_LEASE_MS)  /* the consumer timeout: a lease is half of it */
 
 struct sim_msg {
     struct sim_msg *next;
     char *body;
     size_t len;
     enum mr_lane lane;
-    char pool[MR_NAME_MAX + 1];
+    int shard;
+    char pool[MR_NAME_MAX + 1], tenant[MR_NAME_MAX + 1];
     int32_t hops, replay;
     bool redelivered;
     int64_t due_ms; /* delayed until */
@@ -43,8 +43,10 @@ struct sim_call {
     uint64_t life;
     enum mr_call_state state;
     int64_t hold, cost, began_ms, expires_ms;
-    int64_t billed;    /* the provider's ledger: what this request cost */
-    bool aborted;      /* a drain gave it up */
+    int64_t billed; /* the provider's ledger: what this request cost */
+    bool aborted;   /* a drain gave it up */
+    bool hit;       /* answered from the cache: there was no request */
+    int tenant;
     unsigned requests; /* how often it reached the provider */
 };
 
@@ -60,6 +62,7 @@ enum sim_state {
 
 struct sim_job {
     struct mr_uuid id;
+    int tenant;
     bool stubborn;       /* its document's server always says: later */
     int64_t deadline_ms; /* virtual; 0 = none */
     int twin;            /* another job has the same idempotency key; -1 = none */
@@ -83,6 +86,28 @@ struct sim_job {
     unsigned letters;        /* dead letters, those that were replayed included */
     int letters_replay;      /* the highest replay count of a dead letter */
 };
+
+/* What equal calls of a tenant share. */
+struct sim_answer {
+    struct sim_answer *next;
+    int tenant;
+    unsigned char key[32];
+    struct mr_uuid call; /* that brings or brought it */
+    char text[32];       /* "" = not yet */
+    int64_t ttl_ms, until_ms;
+};
+
+/* Somewhere a provider does not do its work for a while. */
+struct sim_outage {
+    char endpoint[MR_NAME_MAX + 1];
+    int64_t from_ms, to_ms;
+    int outcome;
+};
+
+#define SIM_MAX_ATTEMPTS 5 /* the default of steps.max_attempts */
+#define SIM_TENANTS 2
+#define SIM_PERIOD_MS (5 * 60 * 1000) /* a "day" of the caps */
+#define SIM_OUTAGES 4
 
 struct sim;
 struct flight;
@@ -120,15 +145,22 @@ struct sim {
     uint64_t seed, rng;
     int64_t now_ms;
     unsigned chaos;               /* per mille of things that go wrong */
+    bool outages_only;            /* nothing else does: then no job may die */
     struct mr_config *configs[2]; /* pools main and gpu */
     struct mr_prices prices;
-    struct mr_price price;
+    struct mr_price price[2]; /* of everybody, and of the local provider */
     struct mr_log log;
     struct sim_worker workers[SIM_WORKERS];
     struct sim_msg *queue, *dead; /* lanes and tiers; millrace.dead */
     struct sim_job jobs[SIM_JOBS];
     size_t njobs, rejects, reject_letters;
     struct sim_call *calls;
+    int64_t caps[SIM_TENANTS]; /* pico a period; 0 = none */
+    enum mr_on_cap on_cap;
+    struct sim_answer *answers;
+    unsigned refusals, hits, parked, opened, closed; /* what the run has seen; breakers too */
+    struct sim_outage outages[SIM_OUTAGES];
+    size_t noutages;
     struct flight *flights;         /* sim_provider.c: requests on their way */
     struct extraction *extractions; /* and documents being read */
     struct sim_event **events;      /* a binary heap by (at_ms, seq) */
@@ -148,7 +180,6 @@ struct sim_job *sim_job(struct sim *sim, const struct mr_uuid *id);
 struct sim_call *sim_call(struct sim *sim, const struct mr_uuid *id);
 /* Whether a thing of this likelihood goes wrong now: never after the storm. */
 bool sim_trouble(struct sim *sim, unsigned per_mille);
-
 int64_t sim_wall(void *ctx);
 int64_t sim_mono(void *ctx);
 void sim_fill(void *ctx, void *bytes, size_t n);
@@ -174,9 +205,16 @@ void sim_store_commit(void *ctx, struct mr_commit *commit);
 void sim_store_cancel(struct sim *sim, struct sim_job *job);
 /* What the job's open calls may have cost: they end here. */
 void sim_store_give_up_calls(struct sim *sim, const struct sim_job *job);
-/* How long until the worker reaches the database. */
-int64_t sim_store_latency(struct sim_worker *worker);
+int64_t sim_store_latency(struct sim_worker *worker); /* until it reaches the database */
+
+/* sim_money.c */
+/* Fills in the answer to a begin. */
+enum mr_admission sim_money_admit(struct sim *sim, int tenant, struct mr_call_row *row);
+void sim_money_settled(struct sim *sim, const struct mr_call_row *row);
+void sim_money_check(struct sim *sim, int tenant);
+void sim_money_free(struct sim *sim);
 
 /* sim_provider.c */
+void sim_provider_plan(struct sim *sim); /* draws the outages */
 struct mr_caller_ops sim_caller_ops(struct sim_worker *worker);
 struct mr_extractor_ops sim_extractor_ops(struct sim_worker *worker);

@@ -82,11 +82,13 @@ void sim_broker_pump(struct sim *sim)
         *delivery = (struct mr_delivery){.session = worker->session,
             .tag = worker->next_tag,
             .lane = msg->lane,
+            .shard = msg->shard,
             .redelivered = msg->redelivered,
             .hops = msg->hops,
             .replay = msg->replay,
             .body = strndup(msg->body, msg->len),
             .len = msg->len};
+        memcpy(delivery->tenant, msg->tenant, sizeof(delivery->tenant));
         mr_engine_delivered(worker->engine, delivery);
     }
 }
@@ -169,10 +171,12 @@ static void published(struct sim *sim, struct sim_event *event, bool alive)
     struct sim_msg msg = {.body = (char *)publish->body,
         .len = publish->len,
         .lane = publish->lane,
+        .shard = publish->shard,
         .hops = publish->hops,
         .replay = publish->replay};
     bool refused = sim_trouble(sim, sim->chaos / 4);
     /* A dead letter is replayed where the job came in. */
+    memcpy(msg.tenant, publish->tenant, sizeof(msg.tenant));
     snprintf(msg.pool, sizeof(msg.pool), "%s",
         publish->kind == MR_PUBLISH_DEAD ? "main" : publish->pool);
     if (publish->kind == MR_PUBLISH_DEAD && !refused)

@@ -14,6 +14,7 @@ static void settle(struct sim *sim, const struct mr_call_row *row)
     }
     bool late = call->state == MR_CALL_AMBIGUOUS &&
                 (row->state == MR_CALL_SETTLED || row->state == MR_CALL_RELEASED);
+    sim_money_settled(sim, row);
     if (call->state == MR_CALL_OPEN || late) {
         call->state = row->state;
         call->cost = row->state == MR_CALL_SETTLED     ? row->cost_pico
@@ -23,22 +24,29 @@ static void settle(struct sim *sim, const struct mr_call_row *row)
 }
 
 static void begin(
-    struct sim_worker *worker, const struct mr_commit *commit, const struct mr_call_row *row)
+    struct sim_worker *worker, const struct mr_commit *commit, struct mr_call_row *row)
 {
-    if (sim_call(worker->sim, &row->id))
-        return; /* said again */
+    struct sim *sim = worker->sim;
+    const struct sim_job *job = sim_job(sim, &commit->id);
+    enum mr_admission admission = sim_money_admit(sim, job->tenant, row);
+    if (admission == MR_ADMIT_CAPPED || admission == MR_ADMIT_WAIT || sim_call(sim, &row->id))
+        return; /* or it is said again */
     struct sim_call *call = calloc(1, sizeof(*call));
     call->id = row->id;
     call->job = commit->id;
+    call->tenant = job->tenant;
     snprintf(call->step, sizeof(call->step), "%s", row->step);
     call->epoch = commit->epoch;
     call->worker = worker->index;
     call->life = worker->life;
-    call->hold = row->hold_pico;
-    call->began_ms = worker->sim->now_ms;
-    call->expires_ms = worker->sim->now_ms + row->timeout_ms + 10000;
-    call->next = worker->sim->calls;
-    worker->sim->calls = call;
+    call->began_ms = sim->now_ms;
+    call->expires_ms = sim->now_ms + row->timeout_ms + 10000;
+    call->hit = admission == MR_ADMIT_HIT;
+    call->state = call->hit ? MR_CALL_SETTLED : MR_CALL_OPEN;
+    call->hold = call->hit ? 0 : row->hold_pico;
+    call->next = sim->calls;
+    sim->calls = call;
+    sim_money_check(sim, job->tenant);
 }
 
 static void end_step(struct sim *sim, struct sim_job *job, const struct mr_commit *commit,
@@ -74,11 +82,26 @@ static void check_done(struct sim *sim, const struct sim_job *job)
     }
 }
 
-/* A drain hands jobs over; what it gave up is nobody's failure. */
+static unsigned paid_calls(const struct sim *sim, const struct sim_job *job, const char *step)
+{
+    unsigned paid = 0;
+    for (const struct sim_call *call = sim->calls; call; call = call->next)
+        paid += mr_uuid_equal(&call->job, &job->id) && strcmp(call->step, step) == 0 &&
+                call->state != MR_CALL_RELEASED && !call->hit;
+    return paid;
+}
+
+/* An outage kills no job, but one whose every call may have been paid for. A drain hands jobs over;
+ * what it gave up is nobody's failure. */
 static void check_dead(struct sim *sim, const struct sim_job *job, const struct mr_commit *commit)
 {
     if (commit->error.class == MR_CLASS_CANCELLED)
         sim_fail(sim, "a drain killed a job that was being extracted");
+    if (sim->outages_only && paid_calls(sim, job, commit->error_step) < SIM_MAX_ATTEMPTS)
+        sim_fail(sim, "an outage killed a job: %s: %s", mr_class_name(commit->error.class),
+            commit->error.msg);
+    if (commit->error.class == MR_CLASS_CAPPED && sim->on_cap == MR_ON_CAP_PARK)
+        sim_fail(sim, "a cap killed a job that was to park");
     for (const struct sim_call *call = sim->calls; call; call = call->next)
         if (call->aborted && mr_uuid_equal(&call->job, &job->id) && call->epoch == commit->epoch &&
             strcmp(call->step, commit->error_step) == 0)
@@ -97,7 +120,10 @@ static void move(struct sim *sim, struct sim_job *job, const struct mr_commit *c
         return;
     job->state = states[commit->move];
     if (commit->move == MR_MOVE_WAITING) {
+        if (commit->error.class != MR_CLASS_NONE && commit->until_ms == 0)
+            sim_fail(sim, "a job that waits for nothing has a reason to");
         job->until_ms = commit->until_ms;
+        sim->parked += commit->error.class != MR_CLASS_NONE;
         job->redeliveries = 0;
         return;
     }
@@ -142,13 +168,13 @@ static void apply(struct sim_worker *worker, struct sim_job *job, struct mr_comm
         commit->verdict = MR_VERDICT_STALE;
         return;
     }
+    for (size_t i = 0; i < commit->nsteps; i++)
+        end_step(sim, job, commit, commit->steps[i]);
     if (cancelled(sim, job, commit)) {
         commit->verdict = MR_VERDICT_CANCELLED;
         return;
     }
     commit->verdict = MR_VERDICT_OK;
-    for (size_t i = 0; i < commit->nsteps; i++)
-        end_step(sim, job, commit, &commit->steps[i]);
     for (size_t i = 0; i < commit->nbegins; i++)
         begin(worker, commit, commit->begins[i]);
     move(sim, job, commit);

@@ -8,8 +8,12 @@
 
 /* Two pipelines of four steps: one at home in pool main, one that wanders. */
 static const char config_text[] =
-    "providers: ({ name = \"p\"; kind = \"openai\"; base_url = \"http://127.0.0.1:1/v1\"; });\n"
-    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; });\n"
+    "providers: ({ name = \"p\"; kind = \"openai\"; endpoints = (\n"
+    "    { name = \"a\"; base_url = \"http://127.0.0.1:1/v1\"; health = \"/models\"; },\n"
+    "    { name = \"b\"; base_url = \"http://127.0.0.1:2/v1\"; weight = 2; }); },\n"
+    "  { name = \"q\"; kind = \"openai\"; base_url = \"http://127.0.0.1:3/v1\"; });\n"
+    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; fallback = [\"n\"]; },\n"
+    "  { alias = \"n\"; provider = \"q\"; model = \"n-1\"; });\n"
     "worker: { pool = \"%s\"; slots = 16; lease_max = \"60s\"; };\n"
     "pipelines: ({ name = \"home\"; version = 1; steps = (\n"
     "  { name = \"extract\"; kind = \"extract\"; timeout = \"20s\"; },\n"
@@ -18,15 +22,16 @@ static const char config_text[] =
     "  { name = \"right\"; kind = \"chat\"; model = \"m\"; prompt = \"List {{extract.text}}\";\n"
     "    after = [\"extract\"]; on_error = \"skip\"; timeout = \"20s\"; },\n"
     "  { name = \"join\"; kind = \"chat\"; model = \"m\"; prompt = \"Join {{left.text}}\";\n"
-    "    after = [\"left\", \"right\"]; timeout = \"20s\"; }\n"
+    "    after = [\"left\", \"right\"]; timeout = \"20s\"; cache = \"20s\"; }\n"
     "); }, { name = \"away\"; version = 1; steps = (\n"
     "  { name = \"extract\"; kind = \"extract\"; timeout = \"20s\"; },\n"
     "  { name = \"left\"; kind = \"chat\"; model = \"m\"; prompt = \"Sum up {{extract.text}}\";\n"
     "    after = [\"extract\"]; timeout = \"20s\"; pool = \"gpu\"; },\n"
     "  { name = \"right\"; kind = \"chat\"; model = \"m\"; prompt = \"List {{extract.text}}\";\n"
-    "    after = [\"extract\"]; timeout = \"20s\"; },\n"
+    "    after = [\"extract\"]; on_error = \"degrade\"; task = \"summary\"; timeout = \"20s\"; },\n"
     "  { name = \"join\"; kind = \"chat\"; model = \"m\"; prompt = \"Join {{left.text}}\";\n"
-    "    after = [\"left\", \"right\"]; timeout = \"20s\"; pool = \"gpu\"; }\n"
+    "    after = [\"left\", \"right\"]; task = \"summary\"; timeout = \"20s\"; cache = \"20s\"; "
+    "pool = \"gpu\"; }\n"
     "); });\n";
 
 struct mr_config *sim_config(const char *pool)
@@ -48,6 +53,7 @@ static void enqueue_one(struct sim *sim, struct sim_job *job, int index)
     struct mr_clock clock = {sim_wall, sim_mono, sim};
     struct mr_random random = {sim_fill, sim};
     *job = (struct sim_job){.id = mr_uuid7(&clock, &random),
+        .tenant = (index / 10) % SIM_TENANTS,
         .worker = -1,
         .twin = -1,
         .letters_replay = -1,
@@ -65,14 +71,16 @@ static void enqueue_one(struct sim *sim, struct sim_job *job, int index)
         snprintf(key, sizeof(key), ",\"idempotency_key\":\"k%d\"", index / 10);
     }
     int n = snprintf(body, sizeof(body),
-        "{\"v\":1,\"id\":\"%s\",\"tenant\":\"t\",\"pipeline\":\"%s\",\"priority\":%d%s%s,"
+        "{\"v\":1,\"id\":\"%s\",\"tenant\":\"t%d\",\"pipeline\":\"%s\",\"priority\":%d%s%s,"
         "\"input\":{\"text\":\"Some text. It goes on.\"}}",
-        id, index % 3 ? "home" : "away", 1 + (int)sim_random(sim, 10), deadline, key);
+        id, job->tenant, index % 3 ? "home" : "away", 1 + (int)sim_random(sim, 10), deadline, key);
     struct sim_msg msg = {.body = body,
         .len = (size_t)n,
         .lane = (enum mr_lane)sim_random(sim, MR_LANE_COUNT),
         .pool = "main"};
-    sim_broker_put(sim, &msg, 0);
+    snprintf(msg.tenant, sizeof(msg.tenant), "t%d", job->tenant);
+    int64_t late_ms = sim->outages_only ? SIM_STORM_MS : 150000;
+    sim_broker_put(sim, &msg, sim_random(sim, 2) ? (int64_t)sim_random(sim, (uint64_t)late_ms) : 0);
     if (sim_happens(sim, sim->chaos)) /* a producer that publishes again after a lost confirm */
         sim_broker_put(sim, &msg, 0);
 }
@@ -120,6 +128,8 @@ void sim_judge(struct sim *sim)
     for (const struct sim_call *call = sim->calls; call; call = call->next) {
         if (call->state == MR_CALL_OPEN)
             sim_fail(sim, "a call is still open");
+        if (call->hit && (call->cost != 0 || call->hold != 0))
+            sim_fail(sim, "an answer from the cache costs something");
         if (call->requests > 1)
             sim_fail(sim, "one call was sent %u times", call->requests);
         if (call->state == MR_CALL_SETTLED && call->cost != call->billed)

@@ -22,6 +22,7 @@ struct flight {
     void *token;
     int worker;
     bool aborted;
+    bool local;              /* no provider, no bill */
     struct sim_event *event; /* its answer */
     struct mr_uuid call;
     enum outcome outcome;
@@ -35,8 +36,35 @@ static const char empty_body[] = "{\"choices\":[{\"finish_reason\":\"stop\",\"me
                                  "\"assistant\",\"content\":\"\"}}],"
                                  "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":0}}";
 
-static enum outcome draw(struct sim *sim)
+void sim_provider_plan(struct sim *sim)
 {
+    static const char *const endpoints[] = {"a", "b", "q"};
+    static const enum outcome kinds[] = {THROTTLED, BROKEN, REFUSED_TO_CONNECT, SILENT};
+    if (!sim->outages_only && sim->chaos == 0)
+        return;
+    for (sim->noutages = 0; sim->noutages < SIM_OUTAGES; sim->noutages++) {
+        struct sim_outage *outage = &sim->outages[sim->noutages];
+        snprintf(outage->endpoint, sizeof(outage->endpoint), "%s", endpoints[sim_random(sim, 3)]);
+        outage->from_ms = (int64_t)sim_random(sim, sim->noutages % 2 ? SIM_STORM_MS / 3 : 2000);
+        outage->to_ms = outage->from_ms + 1000 + (int64_t)sim_random(sim, SIM_STORM_MS / 2);
+        outage->outcome = kinds[sim_random(sim, sizeof(kinds) / sizeof(kinds[0]))];
+    }
+}
+
+static const struct sim_outage *outage_of(const struct sim *sim, const struct mr_endpoint *endpoint)
+{
+    for (size_t i = 0; i < sim->noutages; i++)
+        if (strcmp(sim->outages[i].endpoint, endpoint->name) == 0 &&
+            sim->outages[i].from_ms <= sim->now_ms && sim->now_ms < sim->outages[i].to_ms)
+            return &sim->outages[i];
+    return NULL;
+}
+
+static enum outcome draw(struct sim *sim, const struct mr_endpoint *endpoint)
+{
+    const struct sim_outage *outage = outage_of(sim, endpoint);
+    if (outage)
+        return outage->outcome;
     if (!sim_trouble(sim, sim->chaos))
         return GOOD;
     static const enum outcome bad[] = {
@@ -74,7 +102,10 @@ static void answer(struct sim *sim, struct sim_event *event, bool alive)
     if (flight->outcome == THROTTLED)
         reply.retry_after_ms = pauses[sim_random(sim, sizeof(pauses) / sizeof(pauses[0]))];
     reply.status = status[flight->outcome];
-    if (flight->outcome == REFUSED_TO_CONNECT)
+    if (flight->local) {
+        reply.transport = MR_TRANSPORT_LOCAL;
+        reply.local = json_pack("{s:s}", "text", "well");
+    } else if (flight->outcome == REFUSED_TO_CONNECT)
         reply.transport = MR_TRANSPORT_NOT_SENT;
     else if (flight->outcome == HUNG_UP || flight->outcome == SILENT)
         reply.transport = flight->aborted ? MR_TRANSPORT_ABORTED : MR_TRANSPORT_AMBIGUOUS;
@@ -107,8 +138,12 @@ static void arrive(struct sim *sim, const struct flight *flight)
         sim_fail(sim, "a request of an ended job");
     if (job->deadline_ms > 0 && sim->now_ms > job->deadline_ms + 5)
         sim_fail(sim, "a request after the job's deadline");
+    if (call->hit)
+        sim_fail(sim, "a call that the cache has answered was sent");
     call->requests++;
-    if (flight->outcome == GOOD)
+    if (flight->local)
+        call->billed = 0;
+    else if (flight->outcome == GOOD)
         call->billed = 11 * 2 + 3 * 10;
     else if (flight->outcome == EMPTY)
         call->billed = 11 * 2;
@@ -121,13 +156,16 @@ static void start(void *ctx, void *token, const struct mr_request *request)
     struct sim_worker *worker = ctx;
     struct flight *flight = calloc(1, sizeof(*flight));
     flight->token = token;
-    flight->outcome = draw(worker->sim);
+    flight->outcome = draw(worker->sim, request->endpoint);
     for (size_t i = 0; request->headers[i]; i++) {
         static const char name[] = "X-Client-Request-Id: ";
         if (strncmp(request->headers[i], name, strlen(name)) == 0 &&
             mr_uuid_parse(request->headers[i] + strlen(name), &flight->call) < 0)
             abort();
     }
+    flight->local = request->endpoint->provider->kind == MR_PROVIDER_LOCAL;
+    if (flight->local)
+        flight->outcome = GOOD;
     if (flight->outcome != REFUSED_TO_CONNECT)
         arrive(worker->sim, flight);
     flight->worker = worker->index;
@@ -158,9 +196,23 @@ static void give_up(void *ctx, void *token)
     }
 }
 
+static void probed(struct sim *sim, struct sim_event *event, bool alive)
+{
+    if (alive)
+        mr_engine_probed(sim->workers[event->worker].engine, event->arg, event->n != 0);
+}
+
+static void probe(void *ctx, void *token, const struct mr_endpoint *endpoint)
+{
+    struct sim_worker *worker = ctx;
+    struct sim *sim = worker->sim;
+    sim_at(sim, 1 + (int64_t)sim_random(sim, 5000), worker, probed, token,
+        !outage_of(sim, endpoint) && !sim_trouble(sim, sim->chaos));
+}
+
 struct mr_caller_ops sim_caller_ops(struct sim_worker *worker)
 {
-    return (struct mr_caller_ops){start, give_up, worker};
+    return (struct mr_caller_ops){.start = start, .abort = give_up, .probe = probe, .ctx = worker};
 }
 
 /* ---- extraction ---- */

@@ -61,13 +61,23 @@ void sim_store_give_up_calls(struct sim *sim, const struct sim_job *job)
         }
 }
 
-static int attempts_of(const struct sim *sim, const struct sim_job *job, const char *step)
+/* What claim says of a step that has not ended. */
+static json_t *tries_of(const struct sim *sim, const struct sim_job *job, const char *step)
 {
-    int attempts = 0;
-    for (const struct sim_call *call = sim->calls; call; call = call->next)
-        attempts += mr_uuid_equal(&call->job, &job->id) && strcmp(call->step, step) == 0 &&
-                    call->began_ms >= job->replayed_ms;
-    return attempts;
+    int attempts = 0, paid = 0;
+    int64_t since_ms = INT64_MAX;
+    for (const struct sim_call *call = sim->calls; call; call = call->next) {
+        if (!mr_uuid_equal(&call->job, &job->id) || strcmp(call->step, step) != 0 || call->hit ||
+            call->began_ms < job->replayed_ms)
+            continue;
+        attempts++;
+        paid += call->state != MR_CALL_RELEASED;
+        since_ms = call->began_ms < since_ms ? call->began_ms : since_ms;
+    }
+    if (attempts == 0)
+        return json_object();
+    return json_pack("{s:i, s:i, s:I}", "attempts", attempts, "paid", paid, "since_ms",
+        (json_int_t)(since_ms + sim_wall((void *)sim) - sim->now_ms));
 }
 
 static void forget_failures(struct sim_job *job)
@@ -117,8 +127,7 @@ static void take(struct sim_worker *worker, struct sim_job *job, struct mr_claim
     static const char *const names[] = {"extract", "left", "right", "join"};
     for (size_t i = 0; i < 4; i++)
         if (!json_object_get(claim->steps, names[i]))
-            json_object_set_new(claim->steps, names[i],
-                json_pack("{s:i}", "attempts", attempts_of(sim, job, names[i])));
+            json_object_set_new(claim->steps, names[i], tries_of(sim, job, names[i]));
 }
 
 static void insert(struct sim_worker *worker, struct sim_job *job, struct mr_claim *claim)
@@ -226,7 +235,67 @@ static void reject(void *ctx, void *owner, const struct mr_envelope_salvage *who
     sim_at(worker->sim, sim_store_latency(worker), worker, rejected, owner, 0);
 }
 
+static void note(void *ctx, const struct mr_breaker_note *note)
+{
+    struct sim_worker *worker = ctx;
+    worker->sim->opened += note->state == MR_BREAKER_OPEN;
+    worker->sim->closed += note->state == MR_BREAKER_CLOSED;
+}
+
+/* ---- limits: while the storm lasts there is too little of everything, and nobody keeps count ----
+ */
+
+static void let_through(struct mr_lease_row *row)
+{
+    row->requests = row->tokens = row->rpm_share = row->tpm_share = MR_LEASE_NONE;
+    row->slots = MR_LEASE_NONE;
+    row->more_ms = row->paused_ms = 0;
+}
+
+static void ration(struct sim *sim, struct mr_lease_row *row)
+{
+    let_through(row);
+    if (sim_happens(sim, 700)) {
+        row->requests = (int64_t)sim_random(sim, (uint64_t)row->want_requests + 1);
+        row->rpm_share = 1 + (int64_t)sim_random(sim, 300);
+    }
+    if (sim_happens(sim, 300)) {
+        row->tokens = (int64_t)sim_random(sim, (uint64_t)row->want_tokens + 1);
+        row->tpm_share = 1 + (int64_t)sim_random(sim, 300000);
+    }
+    if (sim_happens(sim, 300))
+        row->slots = (int)sim_random(sim, 4);
+    if (sim_happens(sim, 50))
+        row->paused_ms = (int64_t)sim_random(sim, 20000);
+    row->more_ms = row->paused_ms + (int64_t)sim_random(sim, 3000);
+}
+
+static void leased(struct sim *sim, struct sim_event *event, bool alive)
+{
+    if (!alive)
+        return;
+    struct mr_lease *lease = event->arg;
+    lease->refused = sim_trouble(sim, sim->chaos / 20);
+    for (size_t i = 0; i < lease->count; i++)
+        if (sim_trouble(sim, 10 * sim->chaos))
+            ration(sim, &lease->rows[i]);
+        else
+            let_through(&lease->rows[i]);
+    mr_engine_leased(sim->workers[event->worker].engine, lease);
+}
+
+static void lease_out(void *ctx, struct mr_lease *lease)
+{
+    struct sim_worker *worker = ctx;
+    sim_at(worker->sim, sim_store_latency(worker), worker, leased, lease, 0);
+}
+
 struct mr_store_ops sim_store_ops(struct sim_worker *worker)
 {
-    return (struct mr_store_ops){claim, sim_store_commit, reject, worker};
+    return (struct mr_store_ops){.claim = claim,
+        .commit = sim_store_commit,
+        .reject = reject,
+        .note_breaker = note,
+        .lease = lease_out,
+        .ctx = worker};
 }

@@ -9,6 +9,7 @@
  * longer matters, as with a real provider. Its ledger line is written before any answer. */
 #include "tests/standin/answer.h"
 #include "tests/standin/http.h"
+#include "tests/standin/ratelimit.h"
 
 #include "common/clock.h"
 #include "common/json.h"
@@ -154,11 +155,34 @@ static int make_body(enum mr_dialect dialect, const json_t *json, const char *mo
     case MR_OUTCOME_QUOTA:
         return mr_answer_error(dialect, plan->status, "insufficient_quota",
             "You exceeded your current quota, please check your plan and billing details.", body);
+    case MR_OUTCOME_LIMITED:
+        return mr_answer_error(dialect, plan->status,
+            dialect == MR_DIALECT_OPENAI ? "rate_limit_exceeded" : "rate_limit_error",
+            "Rate limit reached. Please try again later.", body);
     case MR_OUTCOME_HTML:
         return mr_buf_puts(body, "<html><body><h1>502 Bad Gateway</h1></body></html>\n");
     default:
         return mr_answer_make(dialect, json, model, number, plan, body, ret_bill);
     }
+}
+
+/* Makes the body the plan wants, or the one of a limit that is reached, at once then and unbilled.
+ */
+static int answer(struct standin *standin, struct mr_script *script, enum mr_dialect dialect,
+    const json_t *json, struct mr_plan *plan, struct mr_buf *body, struct mr_bill *ret_bill,
+    char ret_headers[static MR_LIMIT_HEADERS])
+{
+    const char *model = json_string_value(json_object_get(json, "model"));
+    int r = make_body(dialect, json, model, standin->requests, plan, body, ret_bill);
+    if (r != 0)
+        return r;
+    mr_ratelimit_apply(script, dialect, ret_bill, &standin->clock, plan, ret_headers);
+    if (plan->outcome != MR_OUTCOME_LIMITED)
+        return 0;
+    plan->delay_ms = 0;
+    *ret_bill = (struct mr_bill){.input = 0};
+    mr_buf_reset(body);
+    return make_body(dialect, json, model, standin->requests, plan, body, ret_bill);
 }
 
 static void chat(struct standin *standin, struct mr_http_conn *conn,
@@ -186,20 +210,21 @@ static void chat(struct standin *standin, struct mr_http_conn *conn,
     }
     struct mr_plan plan;
     struct mr_bill bill = {.input = 0};
-    char extra[64] = "";
+    char extra[MR_LIMIT_HEADERS + 64];
     mr_script_next(script, standin->seed, &plan);
-    struct mr_http_response response = {
-        .status = plan.status, .extra = extra, .delay_ms = plan.delay_ms};
-    response.type = plan.outcome == MR_OUTCOME_HTML ? "text/html" : "application/json";
+    struct mr_http_response response = {.extra = extra};
     response.body.max = 1u << 21;
-    if (plan.retry_after_s >= 0)
-        snprintf(extra, sizeof(extra), "retry-after: %ld\r\n", plan.retry_after_s);
     standin->requests++;
-    if (make_body(dialect, json, model, standin->requests, &plan, &response.body, &bill) != 0) {
+    if (answer(standin, script, dialect, json, &plan, &response.body, &bill, extra) != 0) {
         mr_buf_deinit(&response.body);
         respond_error(conn, dialect, 500, "out of memory");
         return;
     }
+    response.status = plan.status;
+    response.delay_ms = plan.delay_ms;
+    response.type = plan.outcome == MR_OUTCOME_HTML ? "text/html" : "application/json";
+    if (plan.retry_after_s >= 0)
+        snprintf(extra + strlen(extra), 64, "retry-after: %ld\r\n", plan.retry_after_s);
     standin->billed += mr_outcome_billed(plan.outcome);
     record(standin, request, model, &plan, &bill);
     response.send = part_of(plan.outcome, response.body.len);

@@ -10,10 +10,11 @@ enum {
     OP_CACHED,
     OP_OUTPUT,
     OP_NOUSAGE,
+    OP_RATELIMIT,
     OP_OUTCOME, /* value = enum mr_outcome, upper = status */
 };
 
-enum value_kind { VALUE_NONE, VALUE_NUMBER, VALUE_RANGE, VALUE_WHEN };
+enum value_kind { VALUE_NONE, VALUE_NUMBER, VALUE_RANGE, VALUE_WHEN, VALUE_RATES };
 
 static const struct {
     const char *name;
@@ -26,6 +27,7 @@ static const struct {
     {"cached", OP_CACHED, VALUE_NUMBER, 0},
     {"output", OP_OUTPUT, VALUE_NUMBER, 0},
     {"nousage", OP_NOUSAGE, VALUE_NONE, 0},
+    {"ratelimit", OP_RATELIMIT, VALUE_RATES, 0},
     {"error", OP_OUTCOME, VALUE_NUMBER, MR_OUTCOME_ERROR},
     {"quota", OP_OUTCOME, VALUE_NONE, MR_OUTCOME_QUOTA},
     {"hangup", OP_OUTCOME, VALUE_WHEN, MR_OUTCOME_HANGUP_BEFORE},
@@ -52,6 +54,7 @@ static const char *const outcome_names[] = {
     [MR_OUTCOME_REFUSAL] = "refusal",
     [MR_OUTCOME_LENGTH] = "length",
     [MR_OUTCOME_HTML] = "html",
+    [MR_OUTCOME_LIMITED] = "limited",
 };
 
 const char *mr_outcome_name(enum mr_outcome outcome)
@@ -67,6 +70,7 @@ bool mr_outcome_billed(enum mr_outcome outcome)
     case MR_OUTCOME_HANGUP_BEFORE:
     case MR_OUTCOME_HANG_BEFORE:
     case MR_OUTCOME_HTML:
+    case MR_OUTCOME_LIMITED:
         return false;
     case MR_OUTCOME_OK:
     case MR_OUTCOME_HANGUP_AFTER:
@@ -96,6 +100,18 @@ static int number(const char **p, long *ret)
     return 0;
 }
 
+/* REQUESTS/TOKENS[/SECONDS] */
+static int rates_of(const char **p, struct mr_script_op *op)
+{
+    op->burst_s = 60;
+    if (number(p, &op->value) != 0 || *(*p)++ != '/' || number(p, &op->upper) != 0)
+        return -EINVAL;
+    if (**p != '/')
+        return 0;
+    ++*p;
+    return number(p, &op->burst_s) == 0 && op->burst_s > 0 && op->burst_s <= 60 ? 0 : -EINVAL;
+}
+
 static int value_of(enum value_kind kind, const char **p, struct mr_script_op *op)
 {
     if (kind == VALUE_NONE)
@@ -111,6 +127,8 @@ static int value_of(enum value_kind kind, const char **p, struct mr_script_op *o
         op->value += after; /* the two outcomes follow each other */
         return 0;
     }
+    if (kind == VALUE_RATES)
+        return rates_of(p, op);
     if (op->kind == OP_OUTCOME)
         return number(p, &op->upper);
     if (number(p, &op->value) != 0)
@@ -211,6 +229,11 @@ void mr_script_next(struct mr_script *script, uint64_t seed, struct mr_plan *ret
             break;
         case OP_NOUSAGE:
             plan.no_usage = true;
+            break;
+        case OP_RATELIMIT:
+            plan.requests_a_minute = op->value;
+            plan.tokens_a_minute = op->upper;
+            plan.burst_s = op->burst_s;
             break;
         default:
             if (decided)

@@ -41,6 +41,8 @@ static void load_steps(struct mr_job *job)
         const json_t *known = json_object_get(job->claim.steps, name);
         const char *state = json_string_value(json_object_get(known, "state"));
         step->attempts = (int)json_integer_value(json_object_get(known, "attempts"));
+        step->paid = (int)json_integer_value(json_object_get(known, "paid"));
+        step->since_ms = json_integer_value(json_object_get(known, "since_ms"));
         if (!state)
             continue; /* never ended */
         step->state = MR_STEP_ENDED;
@@ -68,8 +70,8 @@ static void keep_waiting(struct mr_job *job)
     for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
         if (!(ready & (UINT32_C(1) << i)))
             continue;
-        job->steps[i].state = MR_STEP_BACKOFF;
-        job->steps[i].retry_at_ms = mr_engine_now(job->engine) + wait_ms;
+        bool named = strcmp(job->pipeline->steps[i].name, job->claim.error_step) == 0;
+        mr_step_wait(&job->steps[i], wait_ms, named ? &job->claim.err : NULL);
     }
 }
 
@@ -95,6 +97,10 @@ static void run(struct mr_job *job)
             claim->redeliveries);
         mr_job_fail(job, "", MR_CLASS_REDELIVERED, why);
     }
+    if (mr_job_make_steps(job) < 0) {
+        job->pipeline = &no_pipeline;
+        mr_job_fail(job, "", MR_CLASS_INTERNAL, "out of memory");
+    }
     load_steps(job);
     keep_waiting(job);
     mr_job_advance(job);
@@ -112,7 +118,7 @@ void mr_job_claimed(struct mr_job *job)
         mr_job_publish(job, MR_PUBLISH_DELAY, MR_BUSY_DELAY_MS, job->config->worker.pool);
         return;
     case MR_VERDICT_DEAD: /* its dead letter may have been lost with the worker that buried it */
-        mr_job_fail(job, claim->dead_step, claim->err.class, claim->err.msg);
+        mr_job_fail(job, claim->error_step, claim->err.class, claim->err.msg);
         job->spent_pico = claim->spent_pico;
         mr_job_publish(job, MR_PUBLISH_DEAD, 0, job->config->worker.pool);
         return;

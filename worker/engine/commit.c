@@ -1,6 +1,7 @@
 /* Where a job stands and what is next for it. One commit is with the store at a time; what happens
  * meanwhile goes into the next one, so a commit is always a consistent picture: results, money, the
  * next intents and the move, or none of them. */
+#include "common/json.h"
 #include "worker/engine/job.h"
 
 #include <assert.h>
@@ -8,89 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool deadline_passed(const struct mr_job *job)
-{
-    return job->envelope.deadline_ms > 0 &&
-           mr_engine_wall(job->engine) >= job->envelope.deadline_ms;
-}
-
-static bool lease_over(const struct mr_job *job)
-{
-    return mr_engine_now(job->engine) >= job->lease_until_ms;
-}
-
-/* Whether nothing new may be started for this job here. */
-static bool stopping(const struct mr_job *job)
-{
-    return job->failed || job->cancelled || job->engine->draining || lease_over(job) ||
-           deadline_passed(job);
-}
-
-static bool our_pool(const struct mr_job *job, unsigned step)
-{
-    return strcmp(job->pipeline->steps[step].pool, job->config->worker.pool) == 0;
-}
-
 static void start_ready(struct mr_job *job)
 {
     /* A step may end (or fail the job) while it starts, which may make others ready. */
-    for (uint32_t tried = 0; !stopping(job);) {
+    for (uint32_t tried = 0; !mr_job_stopping(job);) {
         uint32_t ready = mr_dag_ready(job, mr_engine_now(job->engine)) & ~tried;
         if (!ready)
             return;
         unsigned index = (unsigned)__builtin_ctz(ready);
         tried |= UINT32_C(1) << index;
-        if (our_pool(job, index))
+        if (mr_job_our_pool(job, index))
             mr_step_start(job, index);
-    }
-}
-
-static void set_waiting(struct mr_job *job, int64_t until_wall_ms, const char *pool)
-{
-    job->commit.move = MR_MOVE_WAITING;
-    job->commit.until_ms = until_wall_ms;
-    snprintf(job->commit.pool, sizeof(job->commit.pool), "%s", pool);
-}
-
-/* A job at rest that has not ended: who goes on with it, and when. */
-static void choose_wait(struct mr_job *job)
-{
-    struct mr_engine *engine = job->engine;
-    int64_t now = mr_engine_now(engine), retry_ms = mr_dag_next_retry(job);
-    uint32_t ready = mr_dag_ready(job, now);
-    const char *pool = job->config->worker.pool;
-    bool elsewhere = ready && !our_pool(job, (unsigned)__builtin_ctz(ready));
-    bool long_wait = !ready && retry_ms - now > MR_SHORT_WAIT_MS;
-    if (elsewhere)
-        pool = job->pipeline->steps[__builtin_ctz(ready)].pool;
-    else if (!long_wait && !engine->draining && !lease_over(job))
-        return; /* a short back-off: it stays here */
-    int64_t wait_ms = ready || retry_ms == INT64_MAX ? 0 : retry_ms - now;
-    int64_t until_ms = wait_ms > 0 ? mr_engine_wall(engine) + wait_ms : 0;
-    if (job->envelope.deadline_ms > 0 && until_ms > job->envelope.deadline_ms)
-        until_ms = job->envelope.deadline_ms; /* nobody learns of its end later than need be */
-    set_waiting(job, until_ms, pool);
-}
-
-static void choose_move(struct mr_job *job)
-{
-    uint32_t all =
-        job->pipeline->nsteps == 32 ? UINT32_MAX : (UINT32_C(1) << job->pipeline->nsteps) - 1;
-    if (mr_job_busy_steps(job) > 0)
-        return; /* what runs is paid: its result is kept, whatever becomes of the job */
-    bool ended = mr_dag_ended(job) == all;
-    if (!job->failed && !job->cancelled && !ended && deadline_passed(job))
-        mr_job_fail(job, "", MR_CLASS_DEADLINE, "the job's deadline has passed");
-    if (job->failed) {
-        job->commit.move = MR_MOVE_DEAD;
-        job->commit.error = job->error;
-        memcpy(job->commit.error_step, job->error_step, sizeof(job->error_step));
-    } else if (ended) {
-        job->commit.move = MR_MOVE_DONE;
-    } else if (job->cancelled) {
-        job->commit.move = MR_MOVE_CANCELLED;
-    } else {
-        choose_wait(job);
     }
 }
 
@@ -109,7 +38,7 @@ static void add_steps(struct mr_job *job)
         const struct mr_step *step = &job->steps[i];
         if (step->state != MR_STEP_ENDED || step->committed || job->poisoned)
             continue;
-        commit->steps[commit->nsteps++] = step->row;
+        commit->steps[commit->nsteps++] = &step->row;
         job->writing |= UINT32_C(1) << i;
     }
 }
@@ -138,7 +67,7 @@ static void set_wake(struct mr_job *job)
 {
     struct mr_engine *engine = job->engine;
     int64_t now = mr_engine_now(engine), wake = INT64_MAX;
-    if (job->state == MR_JOB_RUNNING && !stopping(job)) {
+    if (job->state == MR_JOB_RUNNING && !mr_job_stopping(job)) {
         wake = mr_dag_next_retry(job);
         if (wake <= now)
             wake = INT64_MAX; /* due, but for another pool: it waits for what runs here */
@@ -179,7 +108,7 @@ void mr_job_advance(struct mr_job *job)
     add_settles(job);
     add_steps(job);
     add_begins(job);
-    choose_move(job);
+    mr_job_choose_move(job);
     if (job->commit.nsettles || job->commit.nsteps || job->commit.nbegins || job->commit.move)
         submit(job);
     set_wake(job);
@@ -187,24 +116,13 @@ void mr_job_advance(struct mr_job *job)
 
 /* ---- the answer ---- */
 
-static void drop_call(struct mr_job *job, struct mr_call *gone)
-{
-    for (struct mr_call **at = &job->calls; *at; at = &(*at)->next)
-        if (*at == gone) {
-            *at = gone->next;
-            break;
-        }
-    mr_request_deinit(&gone->request);
-    free(gone);
-}
-
 static void drop_settled(struct mr_job *job)
 {
     for (struct mr_call *call = job->calls, *next; call; call = next) {
         next = call->next;
         for (size_t i = 0; i < job->commit.nsettles; i++)
             if (job->commit.settles[i] == &call->row) {
-                drop_call(job, call);
+                mr_call_drop(call);
                 break;
             }
     }
@@ -213,39 +131,16 @@ static void drop_settled(struct mr_job *job)
 /* The intents were not written: as if those steps had never started. */
 static void take_back_begins(struct mr_job *job)
 {
-    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
-        struct mr_step *step = &job->steps[i];
-        if (step->state != MR_STEP_BEGINNING)
-            continue;
-        drop_call(job, step->call);
-        step->call = NULL;
-        step->state = MR_STEP_PENDING;
-        step->attempts--;
-    }
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++)
+        if (job->steps[i].state == MR_STEP_BEGINNING)
+            mr_call_take_back(job->steps[i].call);
 }
 
-/* The intents are durable: now, and only now, the requests may leave. */
-static void send_begun(struct mr_job *job)
+static void admit_begins(struct mr_job *job)
 {
-    struct mr_engine *engine = job->engine;
-    for (unsigned i = 0; i < job->pipeline->nsteps; i++) {
-        struct mr_step *step = &job->steps[i];
-        if (step->state != MR_STEP_BEGINNING)
-            continue;
-        struct mr_call *call = step->call;
-        if (stopping(job)) {
-            call->row.state = MR_CALL_RELEASED;
-            call->answered = true;
-            step->call = NULL;
-            step->state = MR_STEP_PENDING;
-            step->attempts--;
-            continue;
-        }
-        step->state = MR_STEP_CALLING;
-        call->sent = true;
-        engine->calls_open++;
-        engine->world.caller.start(engine->world.caller.ctx, call, &call->request);
-    }
+    for (unsigned i = 0; i < job->pipeline->nsteps; i++)
+        if (job->steps[i].state == MR_STEP_BEGINNING)
+            mr_call_admitted(job->steps[i].call);
 }
 
 static void mark_written(struct mr_job *job)
@@ -256,6 +151,7 @@ static void mark_written(struct mr_job *job)
         if (!(job->writing & (UINT32_C(1) << i)))
             continue;
         step->committed = true;
+        job->achieved = true;
         if (job->envelope.watch)
             mr_job_event(job, "step.done", step->row.name, states[step->row.state]);
     }
@@ -275,7 +171,7 @@ static void lose(struct mr_job *job)
 }
 
 /* The database can never store this commit. Once: again without the results, as a dead job that
- * says why. */
+ * says why. (A lost job is another worker's to bury; here only its money is written.) */
 static void refuse(struct mr_job *job)
 {
     struct mr_err err = job->commit.err;
@@ -288,6 +184,7 @@ static void refuse(struct mr_job *job)
     for (struct mr_call *call = job->calls; call; call = call->next) {
         call->row.message[0] = call->row.request_id[0] = '\0';
         call->row.served_model[0] = call->row.finish_reason[0] = '\0';
+        call->row.cache_text = NULL;
     }
     mr_job_advance(job);
 }
@@ -296,8 +193,10 @@ void mr_job_committed(struct mr_job *job)
 {
     assert(job->committing);
     job->committing = false;
+    for (size_t i = 0; i < job->commit.nalerts; i++)
+        mr_job_cap_event(job, &job->commit.alerts[i]);
     enum mr_verdict verdict = job->commit.verdict;
-    if (verdict == MR_VERDICT_REFUSED && !job->poisoned && job->state != MR_JOB_LOST) {
+    if (verdict == MR_VERDICT_REFUSED && !job->poisoned) {
         refuse(job);
         return;
     }
@@ -307,6 +206,7 @@ void mr_job_committed(struct mr_job *job)
     } else if (verdict == MR_VERDICT_STALE) {
         lose(job);
     } else if (verdict == MR_VERDICT_CANCELLED) {
+        mark_written(job);
         if (job->state == MR_JOB_ENDING)
             mr_job_move(job, MR_JOB_RUNNING, "cancelled");
         take_back_begins(job);
@@ -314,7 +214,7 @@ void mr_job_committed(struct mr_job *job)
         mr_job_advance(job);
     } else {
         mark_written(job);
-        send_begun(job);
+        admit_begins(job);
         if (job->commit.move != MR_MOVE_NONE)
             mr_job_ended(job);
         else

@@ -1,4 +1,5 @@
 /* The end of a lease: what the world is told once SQL knows, and the ack behind it. */
+#include "common/shard.h"
 #include "worker/engine/job.h"
 
 #include <assert.h>
@@ -18,35 +19,6 @@ void mr_job_fail(struct mr_job *job, const char *step, enum mr_class class, cons
     mr_err_set(&job->error, 0, class, "%s", message);
 }
 
-void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state)
-{
-    struct mr_engine *engine = job->engine;
-    char id[MR_UUID_LEN], at[MR_TIME_LEN], cost[MR_MONEY_LEN];
-    mr_uuid_format(&job->envelope.id, id);
-    mr_time_format(mr_engine_wall(engine), at);
-    mr_money_format(job->spent_pico, cost);
-    struct mr_publish *publish = calloc(1, sizeof(*publish));
-    struct mr_buf body = MR_BUF_INIT(4096);
-    /* Names obey mr_name_check, so none needs escaping. */
-    int r = mr_buf_printf(&body,
-        "{\"v\":1,\"event\":\"%s\",\"job\":\"%s\",\"tenant\":\"%s\",\"pipeline\":\"%s\","
-        "\"step\":%s%s%s,\"state\":\"%s\",\"spent_usd\":\"%s\",\"at\":\"%s\"}",
-        event, id, job->envelope.tenant, job->envelope.pipeline, *step ? "\"" : "",
-        *step ? step : "null", *step ? "\"" : "", state, cost, at);
-    char *bytes = r == 0 && publish ? mr_buf_steal(&body, &publish->len) : NULL;
-    if (!bytes) { /* an event is news, not a promise */
-        mr_buf_deinit(&body);
-        mr_publish_free(publish);
-        return;
-    }
-    publish->kind = MR_PUBLISH_EVENT;
-    publish->body_owned = bytes;
-    publish->body = bytes;
-    publish->id = job->envelope.id;
-    snprintf(publish->event, sizeof(publish->event), "%s", event);
-    engine->world.broker.publish(engine->world.broker.ctx, publish);
-}
-
 static void send_publish(struct mr_job *job)
 {
     struct mr_broker_ops *broker = &job->engine->world.broker;
@@ -57,9 +29,18 @@ static void send_publish(struct mr_job *job)
 static int attempts_of(const struct mr_job *job)
 {
     int attempts = 0;
-    for (size_t i = 0; i < MR_STEPS_MAX; i++)
+    for (size_t i = 0; i < job->nsteps; i++)
         attempts += job->steps[i].attempts;
     return attempts;
+}
+
+/* At home the shard it came from, which its producer chose by depth. Another pool's shards we know
+ * nothing about: there the tenant's first will do. */
+static int shard_in(const struct mr_job *job, const char *pool)
+{
+    return strcmp(pool, job->config->worker.pool) == 0
+               ? job->delivery->shard
+               : mr_shard_first(job->envelope.tenant, job->config->broker.lane_shards);
 }
 
 void mr_job_publish(
@@ -73,6 +54,7 @@ void mr_job_publish(
         .owner = job,
         .id = job->envelope.id,
         .lane = job->delivery->lane,
+        .shard = shard_in(job, pool),
         .priority = job->envelope.priority,
         .hops = job->delivery->hops + (kind != MR_PUBLISH_DEAD),
         .replay = job->delivery->replay,
@@ -114,6 +96,7 @@ void mr_job_published(struct mr_job *job, bool confirmed, const char *why)
         publish->kind = MR_PUBLISH_DELAY;
         publish->delay_ms = MR_NO_POOL_DELAY_MS;
         snprintf(publish->pool, sizeof(publish->pool), "%s", job->config->worker.pool);
+        publish->shard = job->delivery->shard;
         send_publish(job);
         return;
     }

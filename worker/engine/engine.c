@@ -13,6 +13,11 @@ int mr_engine_new(const struct mr_world *world, struct mr_config *config, struct
     struct mr_engine *engine = calloc(1, sizeof(*engine));
     if (!engine)
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    engine->limits = mr_limits_new();
+    if (!engine->limits) {
+        free(engine);
+        return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
+    }
     engine->world = *world;
     engine->config = mr_config_ref(config);
     engine->prices = prices;
@@ -30,6 +35,9 @@ struct mr_engine *mr_engine_free(struct mr_engine *engine)
     }
     for (struct mr_delivery *d; (d = mr_lanes_take_older(&engine->lanes, INT64_MAX));)
         mr_delivery_free(d);
+    mr_lanes_deinit(&engine->lanes);
+    mr_guard_free(engine);
+    mr_limits_free(engine->limits);
     mr_config_unref(engine->config);
     free(engine->wakes);
     free(engine);
@@ -42,6 +50,7 @@ void mr_engine_reload(struct mr_engine *engine, struct mr_config *config, struct
     engine->config = mr_config_ref(config);
     engine->prices = prices;
     mr_config_unref(old);
+    mr_limits_reload(engine->limits);
     mr_engine_schedule(engine);
 }
 
@@ -146,9 +155,10 @@ static void start(struct mr_engine *engine, struct mr_delivery *delivery)
 
 void mr_engine_schedule(struct mr_engine *engine)
 {
+    const struct mr_config_worker *worker = &engine->config->worker;
     struct mr_delivery *delivery;
-    while (!engine->draining && engine->running < (size_t)engine->config->worker.slots &&
-           (delivery = mr_lanes_pop(&engine->lanes, engine->config->worker.reserved_percent)))
+    while (!engine->draining && engine->running < (size_t)worker->slots &&
+           (delivery = mr_lanes_pop(&engine->lanes, worker->slots, worker->reserved_percent)))
         start(engine, delivery);
 }
 
@@ -165,7 +175,9 @@ void mr_engine_readmit(struct mr_engine *engine, struct mr_delivery *delivery)
         mr_delivery_free(delivery);
         return;
     }
-    mr_lanes_push(&engine->lanes, delivery);
+    /* Without memory it stays unacked: the broker hands it out again when our session ends. */
+    if (mr_lanes_push(&engine->lanes, delivery) < 0)
+        mr_delivery_free(delivery);
     mr_engine_schedule(engine);
 }
 
@@ -202,6 +214,7 @@ void mr_engine_claimed(struct mr_engine *engine, struct mr_claim *claim)
 void mr_engine_committed(struct mr_engine *engine, struct mr_commit *commit)
 {
     mr_job_committed(commit->owner);
+    mr_throttle_run(engine); /* what was not admitted has given its share back */
 }
 
 void mr_engine_rejected(struct mr_engine *engine, void *owner)
@@ -215,9 +228,21 @@ void mr_engine_replied(struct mr_engine *engine, void *token, struct mr_reply *r
 {
     struct mr_call *call = token;
     struct mr_job *job = call->job;
-    mr_step_replied(call, reply);
+    mr_call_replied(call, reply);
     mr_reply_deinit(reply);
     mr_job_advance(job);
+    mr_throttle_run(engine);
+}
+
+void mr_engine_leased(struct mr_engine *engine, struct mr_lease *lease)
+{
+    mr_limits_leased(engine->limits, mr_engine_now(engine), &engine->world.random);
+    mr_throttle_run(engine);
+}
+
+void mr_engine_probed(struct mr_engine *engine, void *token, bool ok)
+{
+    mr_guard_asked(engine, token, ok);
 }
 
 void mr_engine_extracted(struct mr_engine *engine, void *token, struct mr_extract_result *result)
@@ -238,10 +263,14 @@ void mr_engine_published(
 int64_t mr_engine_next_tick(const struct mr_engine *engine)
 {
     int64_t next = engine->nwakes > 0 ? engine->wakes[0]->wake_ms : INT64_MAX;
+    int64_t ask_ms = mr_guard_next_tick(engine);
+    next = ask_ms < next ? ask_ms : next;
+    int64_t lease_ms = mr_limits_due_ms(engine->limits);
+    next = lease_ms < next ? lease_ms : next;
     if (engine->draining && !engine->aborted && engine->grace_until_ms < next)
         next = engine->grace_until_ms;
     for (int lane = 0; lane < MR_LANE_COUNT; lane++) {
-        const struct mr_delivery *head = engine->lanes.head[lane];
+        const struct mr_delivery *head = engine->lanes.lanes[lane].head;
         if (head && head->arrived_ms + engine->config->worker.lease_max_ms < next)
             next = head->arrived_ms + engine->config->worker.lease_max_ms;
     }
@@ -265,7 +294,7 @@ static void abort_running(struct mr_engine *engine)
         for (struct mr_call *call = job->calls; call; call = call->next)
             if (call->sent)
                 engine->world.caller.abort(engine->world.caller.ctx, call);
-        for (size_t i = 0; i < MR_STEPS_MAX; i++)
+        for (size_t i = 0; i < job->nsteps; i++)
             if (job->steps[i].state == MR_STEP_EXTRACTING)
                 engine->world.extractor.abort(engine->world.extractor.ctx, &job->steps[i]);
     }
@@ -276,6 +305,8 @@ void mr_engine_tick(struct mr_engine *engine)
     int64_t now = mr_engine_now(engine);
     for (struct mr_job *job; (job = mr_wake_due(engine, now));)
         mr_job_woken(job);
+    mr_guard_tick(engine);
+    mr_throttle_run(engine);
     if (engine->draining && !engine->aborted && now >= engine->grace_until_ms)
         abort_running(engine);
     requeue_older(engine, now - engine->config->worker.lease_max_ms + 1);

@@ -29,9 +29,12 @@ void mr_engine_delivered(struct mr_engine *engine, struct mr_delivery *delivery)
 void mr_engine_session_lost(struct mr_engine *engine, uint64_t session);
 void mr_engine_claimed(struct mr_engine *engine, struct mr_claim *claim);
 void mr_engine_committed(struct mr_engine *engine, struct mr_commit *commit);
+void mr_engine_leased(struct mr_engine *engine, struct mr_lease *lease);
 void mr_engine_rejected(struct mr_engine *engine, void *owner);
 void mr_engine_replied(
     struct mr_engine *engine, void *token, struct mr_reply *reply); /* reply is taken over */
+/* The endpoint's health path answered (ok), or did not. */
+void mr_engine_probed(struct mr_engine *engine, void *token, bool ok);
 void mr_engine_extracted(struct mr_engine *engine, void *token,
     struct mr_extract_result *result); /* output taken over */
 void mr_engine_published(

@@ -1,6 +1,7 @@
 #include "worker/engine/job.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,13 +67,10 @@ struct mr_job *mr_job_new(struct mr_engine *engine, struct mr_delivery *delivery
     job->engine = engine;
     job->config = mr_config_ref(engine->config);
     job->delivery = delivery;
+    job->line = mr_lanes_started(&engine->lanes, delivery);
     job->lease_until_ms = delivery->arrived_ms + engine->config->worker.lease_max_ms;
     job->wake_ms = INT64_MAX;
     job->heap_index = SIZE_MAX;
-    for (unsigned i = 0; i < MR_STEPS_MAX; i++) {
-        job->steps[i].job = job;
-        job->steps[i].index = i;
-    }
     job->next = engine->jobs;
     if (job->next)
         job->next->prev = job;
@@ -81,11 +79,18 @@ struct mr_job *mr_job_new(struct mr_engine *engine, struct mr_delivery *delivery
     return job;
 }
 
-static struct mr_call *call_free(struct mr_call *call)
+int mr_job_make_steps(struct mr_job *job)
 {
-    mr_request_deinit(&call->request);
-    free(call);
-    return NULL;
+    size_t count = job->pipeline->nsteps;
+    job->steps = count > 0 ? calloc(count, sizeof(*job->steps)) : NULL;
+    if (count > 0 && !job->steps)
+        return -ENOMEM;
+    job->nsteps = count;
+    for (unsigned i = 0; i < count; i++) {
+        job->steps[i].job = job;
+        job->steps[i].index = i;
+    }
+    return 0;
 }
 
 struct mr_job *mr_job_free(struct mr_job *job)
@@ -101,12 +106,16 @@ struct mr_job *mr_job_free(struct mr_job *job)
     if (job->next)
         job->next->prev = job->prev;
     engine->running--;
+    mr_lanes_ended(&engine->lanes, job->line);
     for (struct mr_call *call = job->calls, *next; call; call = next) {
         next = call->next;
-        call_free(call);
+        mr_call_free(call);
     }
-    for (size_t i = 0; i < MR_STEPS_MAX; i++)
+    for (size_t i = 0; i < job->nsteps; i++) {
+        mr_throttle_forget(&job->steps[i]);
         json_decref(job->steps[i].output);
+    }
+    free(job->steps);
     json_decref(job->claim.steps);
     if (!job->publishing) /* else it is the broker's */
         mr_publish_free(job->publish);
@@ -135,4 +144,9 @@ unsigned mr_job_busy_steps(const struct mr_job *job)
 struct mr_step *mr_job_step_of(struct mr_job *job, const struct mr_call *call)
 {
     return &job->steps[call->step];
+}
+
+const struct mr_step_def *mr_step_def_of(const struct mr_step *step)
+{
+    return &step->job->pipeline->steps[step->index];
 }

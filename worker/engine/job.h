@@ -24,7 +24,7 @@
 
 #include "worker/engine/engine.h"
 #include "worker/engine/lanes.h"
-#include "worker/providers/chat.h"
+#include "worker/engine/step.h"
 
 enum mr_job_state {
     MR_JOB_CLAIMING,
@@ -36,45 +36,6 @@ enum mr_job_state {
     MR_JOB_GONE,
 };
 
-enum mr_step_state {
-    MR_STEP_PENDING,    /* may start once its predecessors have ended */
-    MR_STEP_BACKOFF,    /* waits until retry_at_ms */
-    MR_STEP_EXTRACTING, /* with the extractor */
-    MR_STEP_BEGINNING,  /* its call's intent is with the store */
-    MR_STEP_CALLING,    /* its call is out */
-    MR_STEP_ENDED,      /* done, skipped or failed: see row */
-};
-
-#define MR_SHORT_WAIT_MS 30000 /* longer waits leave the worker, to a delay tier */
-
-/* The token of a call or an extraction: what the ops hand back. */
-struct mr_call {
-    struct mr_job *job;
-    unsigned step;
-    struct mr_call_row row;
-    struct mr_request request;
-    int64_t priced_ms;    /* wall: hold and cost are taken from the prices of this moment */
-    bool sent;            /* handed to the caller, answer not here yet */
-    bool answered;        /* row says how it ended; to be settled */
-    struct mr_call *next; /* job->calls */
-};
-
-struct mr_step {
-    enum mr_step_state state;
-    struct mr_job *job; /* so that a step can be the extractor's token */
-    unsigned index;
-    int attempts;              /* calls begun, those of earlier leases included */
-    int tries[MR_CLASS_COUNT]; /* answers of each class in this lease */
-    int64_t retry_at_ms;       /* BACKOFF: monotonic */
-    int64_t started_ms;        /* wall; 0 = not yet */
-    bool degraded;             /* its model failed for good: the local provider answers */
-    struct mr_model local;     /* degraded: borrowed strings */
-    struct mr_call *call;      /* BEGINNING, CALLING */
-    json_t *output;            /* done */
-    bool committed;            /* ENDED, and SQL knows */
-    struct mr_step_row row;    /* ENDED */
-};
-
 struct mr_job {
     struct mr_engine *engine;
     struct mr_config *config; /* the snapshot it started with; referenced */
@@ -82,6 +43,7 @@ struct mr_job {
     enum mr_job_state state;
 
     struct mr_delivery *delivery; /* owns the body */
+    struct mr_line *line;         /* its tenant's, of whose running jobs it is one; may be NULL */
     bool void_tag;                /* the session is gone: nothing to ack */
     struct mr_envelope envelope;
     struct mr_envelope_salvage salvage; /* REJECTING: who it may have been */
@@ -90,7 +52,8 @@ struct mr_job {
     struct mr_claim claim;
     int64_t epoch;
     int64_t spent_pico;
-    struct mr_step steps[MR_STEPS_MAX];
+    struct mr_step *steps; /* one for each of the pipeline's; none before it is claimed */
+    size_t nsteps;
     struct mr_call *calls;   /* begun and not settled */
     struct mr_commit commit; /* with the store while committing */
     bool committing;
@@ -98,6 +61,7 @@ struct mr_job {
 
     /* decided, not yet committed */
     bool failed, cancelled, poisoned;
+    bool achieved;       /* this lease has ended a step */
     struct mr_err error; /* failed */
     char error_step[MR_NAME_MAX + 1];
 
@@ -118,9 +82,12 @@ struct mr_job *mr_job_new(struct mr_engine *engine, struct mr_delivery *delivery
 struct mr_job *mr_job_free(struct mr_job *job);
 /* The one place a job changes state. Asserts that the move is legal. */
 void mr_job_move(struct mr_job *job, enum mr_job_state to, const char *why);
+/* Makes the steps of job->pipeline. 0 or -ENOMEM. */
+int mr_job_make_steps(struct mr_job *job) MR_CHECK;
 /* Steps that are with the extractor, the store or a provider. */
 unsigned mr_job_busy_steps(const struct mr_job *job);
 struct mr_step *mr_job_step_of(struct mr_job *job, const struct mr_call *call);
+const struct mr_step_def *mr_step_def_of(const struct mr_step *step);
 
 /* ---- dag.c: pure functions over the steps ---- */
 /* Bit i: step i has ended. */
@@ -130,30 +97,24 @@ uint32_t mr_dag_ready(const struct mr_job *job, int64_t now_ms);
 /* The earliest end of a back-off; INT64_MAX = none. */
 int64_t mr_dag_next_retry(const struct mr_job *job);
 
-/* ---- retry.c: the one owner of retries ---- */
-/* Whether a step that failed with this class for the nth time (1...) gets another call, and after
- * how long. advised_ms: the provider's Retry-After, -1 = none. Defaults of docs/architecture.md,
- * "Errors". */
-bool mr_retry_delay(enum mr_class class, int nth, int64_t advised_ms,
-    const struct mr_random *random, int64_t *ret_ms);
-
 /* ---- claim.c ---- */
 void mr_job_claimed(struct mr_job *job);
 /* The message is no job: a row in `rejects`, then a dead letter. job->salvage says who it may have
  * been. */
 void mr_job_reject(struct mr_job *job, const struct mr_err *why);
 
-/* ---- step.c ---- */
-void mr_step_start(struct mr_job *job, unsigned index);
-/* Takes the reply in; the call is then answered. */
-void mr_step_replied(struct mr_call *call, struct mr_reply *reply);
-void mr_step_extracted(struct mr_step *step, struct mr_extract_result *result);
-
 /* ---- commit.c ---- */
 /* Looks at where the job stands and does what is next: commit, start, end or wait. Call it after
  * every change. */
 void mr_job_advance(struct mr_job *job);
 void mr_job_committed(struct mr_job *job);
+
+/* ---- move.c ---- */
+/* Whether nothing new may be started for this job here. */
+bool mr_job_stopping(const struct mr_job *job);
+bool mr_job_our_pool(const struct mr_job *job, unsigned step);
+/* Puts the move into the commit that is being made, if one is due. */
+void mr_job_choose_move(struct mr_job *job);
 
 /* ---- end.c: after the last commit ---- */
 /* Fails the job before or beside its steps: the next commit says dead. */
@@ -166,13 +127,17 @@ void mr_job_ended(struct mr_job *job);
 /* Its wake time has come. */
 void mr_job_woken(struct mr_job *job);
 void mr_job_published(struct mr_job *job, bool confirmed, const char *why);
-void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state);
 /* Keeps another message of the job until it is closed. The oldest comes first then: the first one
  * that still has time takes the lease, and the others, which came later, have as long to wait. */
 void mr_job_park(struct mr_job *job, struct mr_delivery *delivery);
 /* Acks (a lost job's message instead asks for a new lease), forgets and frees the job, and lets the
  * next one start. */
 void mr_job_close(struct mr_job *job);
+
+/* ---- event.c ---- */
+void mr_job_event(struct mr_job *job, const char *event, const char *step, const char *state);
+/* The job's tenant has come near its cap, or to it. */
+void mr_job_cap_event(struct mr_job *job, const struct mr_cap_alert *alert);
 
 /* ---- wake.c: one time-ordered heap for every timeout ---- */
 void mr_wake_set(struct mr_job *job, int64_t mono_ms); /* INT64_MAX takes it out */
@@ -186,6 +151,8 @@ struct mr_engine {
     struct mr_config *config;
     struct mr_prices *prices;
     struct mr_lanes lanes;
+    struct mr_breaker *breakers; /* guard.c */
+    struct mr_limits *limits;
     struct mr_job *jobs;                     /* all, in no order */
     struct mr_job *table[MR_ENGINE_BUCKETS]; /* by id */
     struct mr_job **wakes;

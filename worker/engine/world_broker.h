@@ -15,14 +15,17 @@ struct mr_delivery {
     uint64_t session;
     uint64_t tag;
     enum mr_lane lane;
+    int shard; /* of the lane */
     bool redelivered;
     int32_t hops;
     int32_t replay;
-    char *body; /* NUL-terminated behind len */
+    char tenant[MR_NAME_MAX + 1]; /* as its header says, "" without: who waits, not who pays */
+    char *body;                   /* NUL-terminated behind len */
     size_t len;
     /* the engine's: */
-    struct mr_delivery *next;
-    int64_t arrived_ms; /* monotonic */
+    struct mr_delivery *next, *prev; /* by arrival */
+    struct mr_delivery *line_next;   /* of the same tenant, by arrival */
+    int64_t arrived_ms;              /* monotonic */
 };
 struct mr_delivery *mr_delivery_free(struct mr_delivery *delivery);
 
@@ -42,6 +45,7 @@ struct mr_publish {
     struct mr_uuid id;
     char tenant[MR_NAME_MAX + 1], pipeline[MR_NAME_MAX + 1], pool[MR_NAME_MAX + 1];
     enum mr_lane lane;
+    int shard; /* of the lane in that pool */
     int priority;
     int32_t hops, replay;
     int64_t delay_ms;
@@ -49,8 +53,8 @@ struct mr_publish {
         body; /* HOME, DELAY, DEAD: borrowed from the job until reported back. EVENT: body_owned. */
     size_t len;
     char *body_owned;
-    char event[32]; /* EVENT: "job.done", "job.dead", "step.done"; routing key is "<event>.<job id>"
-                     */
+    char event[32]; /* EVENT: "job.done", "cap.reached"; the routing key is "<event>.<job id>" */
+    bool of_tenant; /* EVENT: it is "<event>.<tenant>" */
     /* DEAD: the readable headers */
     char step[MR_NAME_MAX + 1];
     enum mr_class class;

@@ -77,6 +77,7 @@ static void free_transfer(struct mr_caller *caller, struct mr_transfer *transfer
     release_easy(caller, transfer);
     mr_buf_deinit(&transfer->reply.body);
     json_decref(transfer->reply.local);
+    mr_probe_request_free(transfer->probe);
     free(transfer);
 }
 
@@ -85,6 +86,12 @@ static void report(struct mr_caller *caller, struct mr_transfer *transfer)
 {
     struct mr_reply reply = transfer->reply;
     void *token = transfer->token;
+    if (transfer->probe) {
+        free_transfer(caller, transfer);
+        mr_engine_probed(
+            caller->engine, token, reply.transport == MR_TRANSPORT_OK && reply.status < 500);
+        return;
+    }
     transfer->reply.body = MR_BUF_INIT(0);
     transfer->reply.local = NULL;
     free_transfer(caller, transfer);
@@ -216,9 +223,9 @@ static int start_http(struct mr_caller *caller, struct mr_transfer *transfer)
     return rc;
 }
 
-static void op_start(void *ctx, void *token, const struct mr_request *request)
+static struct mr_transfer *new_transfer(
+    struct mr_caller *caller, void *token, const struct mr_request *request)
 {
-    struct mr_caller *caller = ctx;
     assert(caller->engine && !caller->closing);
     struct mr_transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer)
@@ -227,11 +234,16 @@ static void op_start(void *ctx, void *token, const struct mr_request *request)
     transfer->clock = &caller->clock;
     transfer->token = token;
     transfer->request = request;
-    transfer->reply.retry_after_ms = -1;
-    transfer->reply.should_retry = -1;
+    mr_reply_headers_init(&transfer->heard);
+    mr_reply_headers_read(&transfer->heard, &transfer->reply);
     transfer->reply.body = MR_BUF_INIT(MR_REPLY_MAX);
     transfer->started_ns = uv_hrtime();
-    int rc = request->url ? start_http(caller, transfer) : start_local(caller, transfer);
+    return transfer;
+}
+
+/* rc: of the attempt to start it. */
+static void started(struct mr_caller *caller, struct mr_transfer *transfer, int rc)
+{
     if (rc == 0) {
         link_transfer(caller, transfer);
         return;
@@ -241,6 +253,25 @@ static void op_start(void *ctx, void *token, const struct mr_request *request)
         snprintf(transfer->reply.detail, sizeof(transfer->reply.detail),
             "cannot start the call: %s", strerror(-rc));
     report_later(caller, transfer);
+}
+
+static void op_start(void *ctx, void *token, const struct mr_request *request)
+{
+    struct mr_caller *caller = ctx;
+    struct mr_transfer *transfer = new_transfer(caller, token, request);
+    started(caller, transfer,
+        request->url ? start_http(caller, transfer) : start_local(caller, transfer));
+}
+
+static void op_probe(void *ctx, void *token, const struct mr_endpoint *endpoint)
+{
+    struct mr_caller *caller = ctx;
+    struct mr_request *request = mr_probe_request(endpoint);
+    if (!request)
+        abort(); /* as above: it has to be answered */
+    struct mr_transfer *transfer = new_transfer(caller, token, request);
+    transfer->probe = request;
+    started(caller, transfer, start_http(caller, transfer));
 }
 
 static void take_out(struct mr_caller *caller, struct mr_transfer *transfer)
@@ -269,7 +300,8 @@ static void op_abort(void *ctx, void *token)
 
 struct mr_caller_ops mr_caller_ops(struct mr_caller *caller)
 {
-    return (struct mr_caller_ops){.start = op_start, .abort = op_abort, .ctx = caller};
+    return (struct mr_caller_ops){
+        .start = op_start, .abort = op_abort, .probe = op_probe, .ctx = caller};
 }
 
 /* ---- life ---- */

@@ -1,5 +1,6 @@
 #include "worker/io/caller_easy.h"
-#include "worker/io/retry_after.h"
+
+#include "common/custom.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <strings.h>
 
 #define RECEIVE_BUFFER 8192 /* bytes a transfer in flight; answers are a few KiB */
+#define PROBE_TIMEOUT_MS 5000
 
 /* ---- callbacks ---- */
 
@@ -20,63 +22,11 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
     return CURL_WRITEFUNC_ERROR;
 }
 
-/* If "name: value" is the named header, copies its value as far as it is printable ASCII. */
-static bool take_header(
-    const char *line, size_t n, const char *name, char *value, size_t value_size)
-{
-    size_t len = strlen(name);
-    if (n <= len || line[len] != ':' || strncasecmp(line, name, len) != 0)
-        return false;
-    const char *at = line + len + 1, *end = line + n;
-    while (at < end && (*at == ' ' || *at == '\t'))
-        at++;
-    size_t used = 0;
-    while (at < end && used + 1 < value_size && *at >= 0x20 && *at < 0x7f)
-        value[used++] = *at++;
-    while (used > 0 && value[used - 1] == ' ')
-        used--;
-    value[used] = '\0';
-    return true;
-}
-
-static void reset_headers(struct mr_reply *reply)
-{
-    reply->retry_after_ms = -1;
-    reply->should_retry = -1;
-    reply->request_id[0] = '\0';
-    reply->content_type[0] = '\0';
-}
-
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 {
     struct mr_transfer *transfer = ctx;
-    struct mr_reply *reply = &transfer->reply;
-    n *= size;
-    char value[130];
-    if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
-        reset_headers(reply); /* what came before belonged to a 1xx */
-        transfer->retry_after_ms_seen = false;
-    } else if (take_header(line, n, "content-type", value, sizeof(reply->content_type))) {
-        memcpy(reply->content_type, value, sizeof(reply->content_type));
-    } else if (take_header(line, n, "x-request-id", value, sizeof(reply->request_id)) ||
-               take_header(line, n, "request-id", value, sizeof(reply->request_id))) {
-        memcpy(reply->request_id, value, sizeof(reply->request_id));
-    } else if (take_header(line, n, "retry-after-ms", value, sizeof(value))) {
-        int64_t ms = mr_retry_after_parse(value, 1, 0);
-        if (ms >= 0) {
-            reply->retry_after_ms = ms;
-            transfer->retry_after_ms_seen = true;
-        }
-    } else if (take_header(line, n, "retry-after", value, sizeof(value))) {
-        if (!transfer->retry_after_ms_seen)
-            reply->retry_after_ms = mr_retry_after_parse(value, 1000, mr_wall_ms(transfer->clock));
-    } else if (take_header(line, n, "x-should-retry", value, sizeof(value))) {
-        if (strcasecmp(value, "true") == 0)
-            reply->should_retry = 1;
-        else if (strcasecmp(value, "false") == 0)
-            reply->should_retry = 0;
-    }
-    return n;
+    mr_reply_headers_line(&transfer->heard, line, size * n, mr_wall_ms(transfer->clock));
+    return size * n;
 }
 
 /* A connection is ready and the request comes next. The second time for one call, curl means to
@@ -147,13 +97,18 @@ static int add_header(struct mr_transfer *transfer, const char *line)
 static int add_key(struct mr_transfer *transfer)
 {
     const struct mr_request *request = transfer->request;
-    if (request->auth == MR_AUTH_NONE || !request->provider->key)
+    if (request->auth == MR_AUTH_NONE || !request->endpoint->key)
         return 0;
     struct mr_buf line MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(128 << 10);
-    int rc = mr_buf_puts(
-        &line, request->auth == MR_AUTH_BEARER ? "Authorization: Bearer " : "x-api-key: ");
+    const struct mr_custom *custom =
+        request->auth == MR_AUTH_CUSTOM ? request->endpoint->provider->custom : NULL;
+    const char *before = request->auth == MR_AUTH_X_API_KEY ? "x-api-key: "
+                         : request->auth == MR_AUTH_API_KEY ? "api-key: "
+                         : custom && custom->key_header     ? custom->key_header
+                                                            : "Authorization: Bearer ";
+    int rc = mr_buf_puts(&line, before);
     if (rc == 0)
-        rc = mr_buf_puts(&line, mr_secret_reveal(request->provider->key));
+        rc = mr_buf_puts(&line, mr_secret_reveal(request->endpoint->key));
     if (rc == 0)
         rc = add_header(transfer, line.data);
     if (line.data)
@@ -173,10 +128,41 @@ static int add_headers(struct mr_transfer *transfer)
     return rc == 0 ? add_key(transfer) : rc;
 }
 
+struct mr_request *mr_probe_request(const struct mr_endpoint *endpoint)
+{
+    bool anthropic = endpoint->provider->kind == MR_PROVIDER_ANTHROPIC;
+    const char *path = endpoint->health;
+    struct mr_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return NULL;
+    request->endpoint = endpoint;
+    request->auth = anthropic                                        ? MR_AUTH_X_API_KEY
+                    : endpoint->provider->kind == MR_PROVIDER_CUSTOM ? MR_AUTH_CUSTOM
+                                                                     : MR_AUTH_BEARER;
+    request->timeout_ms = PROBE_TIMEOUT_MS;
+    if (anthropic)
+        request->headers[0] = strdup("anthropic-version: 2023-06-01");
+    if (asprintf(&request->url, "%s%s%s", endpoint->base_url, *path == '/' ? "" : "/", path) < 0) {
+        request->url = NULL;
+        return mr_probe_request_free(request);
+    }
+    return request;
+}
+
+struct mr_request *mr_probe_request_free(struct mr_request *request)
+{
+    if (request) {
+        free(request->url);
+        free(request->headers[0]);
+    }
+    free(request);
+    return NULL;
+}
+
 int mr_transfer_prepare(struct mr_transfer *transfer)
 {
     const struct mr_request *request = transfer->request;
-    const struct mr_provider *provider = request->provider;
+    const struct mr_endpoint *endpoint = request->endpoint;
     CURL *easy = transfer->easy;
     int bad = add_headers(transfer);
     if (bad)
@@ -188,17 +174,21 @@ int mr_transfer_prepare(struct mr_transfer *transfer)
     rc |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, wait);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data ? request->body.data : "");
+    if (transfer->probe) {
+        transfer->tainted = true; /* other calls POST */
+        rc |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    }
     rc |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     rc |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    rc |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)provider->connect_timeout_ms);
+    rc |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)endpoint->connect_timeout_ms);
     rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
     rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     rc |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     rc |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     rc |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    if (provider->ca_file) {
+    if (endpoint->ca_file) {
         transfer->tainted = true; /* the system's CAs cannot be put back */
-        rc |= curl_easy_setopt(easy, CURLOPT_CAINFO, provider->ca_file);
+        rc |= curl_easy_setopt(easy, CURLOPT_CAINFO, endpoint->ca_file);
         rc |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     }
     return rc == CURLE_OK ? 0 : -ENOMEM;
@@ -233,6 +223,7 @@ void mr_transfer_finish(struct mr_transfer *transfer, CURLcode code)
     curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total_us);
     reply->status = (int)status;
     reply->latency_ms = total_us / 1000;
+    mr_reply_headers_read(&transfer->heard, reply);
     if (code == CURLE_OK && status >= 200) {
         reply->transport = MR_TRANSPORT_OK;
         return;

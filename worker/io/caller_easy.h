@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/io/caller.h"
+#include "worker/io/reply_headers.h"
 
 #include <curl/curl.h>
 
@@ -21,8 +22,9 @@ struct mr_transfer {
     bool reached;   /* a connection was ready and the request was begun */
     bool too_large; /* the answer exceeded MR_REPLY_MAX */
     bool doubled;   /* curl wanted to send the request a second time */
-    bool retry_after_ms_seen;
-    bool tainted; /* the handle carries options that cannot be undone */
+    struct mr_reply_headers heard;
+    bool tainted;             /* the handle carries options that cannot be undone */
+    struct mr_request *probe; /* owned: `request` asks a health path; NULL for a call */
     /* local */
     uv_work_t work;
     uint64_t computed_ns;
@@ -31,6 +33,10 @@ struct mr_transfer {
 
 /* A handle with everything set that is the same for all calls. NULL: no memory. */
 CURL *mr_transfer_easy_new(void);
+
+/* The request for the endpoint's health path. NULL: no memory. */
+struct mr_request *mr_probe_request(const struct mr_endpoint *endpoint);
+struct mr_request *mr_probe_request_free(struct mr_request *request);
 
 /* Sets what is this call's own: url, body, headers with the key, timeouts, CA. 0 or negative;
  * reply.detail may say why. */

@@ -28,8 +28,8 @@ static int open_channel(struct mr_channel *channel, struct mr_err *err)
 
 static int begin_consuming(struct mr_channel *channel, struct mr_err *err)
 {
-    snprintf(channel->tag, sizeof(channel->tag), "millrace-%s-%u", mr_lane_name(channel->lane),
-        ++channel->tags);
+    snprintf(channel->tag, sizeof(channel->tag), "millrace-%s-%d-%u", mr_lane_name(channel->lane),
+        channel->shard, ++channel->tags);
     amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(channel->queue),
         .consumer_tag = amqp_cstring_bytes(channel->tag)};
     channel->state = MR_CHANNEL_CONSUMING;
@@ -62,7 +62,7 @@ static int on_open_ok(struct mr_channel *channel, int64_t now_ms, struct mr_err 
 {
     amqp_basic_qos_t qos = {.prefetch_count = channel->prefetch};
     channel->state = MR_CHANNEL_OPEN;
-    channel->session = ++*channel->sessions;
+    channel->session = ++*channel->sessions * MR_CHANNELS_MAX + channel->index;
     int rc = send_method(channel, AMQP_BASIC_QOS_METHOD, &qos, err);
     return rc < 0 ? rc : mr_channel_tick(channel, now_ms, err);
 }
@@ -116,6 +116,7 @@ static int on_deliver(struct mr_channel *channel, const amqp_basic_deliver_t *m,
     delivery->session = channel->session;
     delivery->tag = m->delivery_tag;
     delivery->lane = channel->lane;
+    delivery->shard = channel->shard;
     delivery->redelivered = m->redelivered;
     channel->partial = delivery;
     channel->part = MR_PART_HEADER;
@@ -152,6 +153,7 @@ static int on_header(struct mr_channel *channel, const amqp_frame_t *frame, stru
     uint64_t size = frame->payload.properties.body_size;
     delivery->hops = mr_header_number(props, MR_HEADER_HOPS);
     delivery->replay = mr_header_number(props, MR_HEADER_REPLAY);
+    mr_header_text(props, MR_HEADER_TENANT, delivery->tenant, sizeof(delivery->tenant));
     channel->part = MR_PART_BODY;
     channel->left = size;
     channel->room = 0;
@@ -193,7 +195,7 @@ static int on_method(
         return on_open_ok(channel, now_ms, err);
     case AMQP_BASIC_CONSUME_OK_METHOD:
         channel->failures = 0;
-        mr_log(channel->log, MR_INFO, "broker.consuming", MR_STR("queue", channel->queue),
+        mr_log(channel->log, MR_DEBUG, "broker.consuming", MR_STR("queue", channel->queue),
             MR_INT("prefetch", channel->prefetch));
         return 0;
     case AMQP_BASIC_CANCEL_METHOD:

@@ -1,4 +1,4 @@
-/* One lane's channel on the consuming connection: opened, given its prefetch, consumed from and
+/* One shard's channel on the consuming connection: opened, given its prefetch, consumed from and
  * acked without ever waiting for an answer. Everything arrives through mr_channel_on_frame; a
  * message's frames are put together here, since rabbitmq-c's own reader mixes up channels.
  *
@@ -17,6 +17,8 @@
  * limit. */
 #define MR_MESSAGE_MAX (16u << 20)
 
+#define MR_CHANNELS_MAX 256 /* on a connection; a power of two */
+
 enum mr_channel_state {
     MR_CHANNEL_SHUT,
     MR_CHANNEL_OPENING,
@@ -33,11 +35,13 @@ struct mr_channel_cb {
 struct mr_channel {
     enum mr_channel_state state;
     enum mr_lane lane;
+    int shard;
+    unsigned index; /* among the connection's channels */
     char queue[MR_QUEUE_MAX];
     uint16_t prefetch;
     bool wanted;        /* whether it should consume */
     uint64_t session;   /* of this opening; 0 while shut */
-    uint64_t *sessions; /* the last number given out, shared by all channels */
+    uint64_t *sessions; /* openings so far, of all channels */
     struct mr_acks acks;
     const struct mr_channel_cb *cb;
     const struct mr_log *log;
@@ -56,7 +60,12 @@ struct mr_channel {
 
 static inline amqp_channel_t mr_channel_number(const struct mr_channel *channel)
 {
-    return (amqp_channel_t)(channel->lane + 1);
+    return (amqp_channel_t)(channel->index + 1);
+}
+/* A session says which channel's it is, so that an ack finds it at once. */
+static inline unsigned mr_session_index(uint64_t session)
+{
+    return (unsigned)(session & (MR_CHANNELS_MAX - 1));
 }
 
 /* All of these: 0, or negative with err when the connection is no longer usable. */

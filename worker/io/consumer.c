@@ -1,5 +1,7 @@
 #include "worker/io/consumer.h"
 
+#include "common/shard.h"
+#include "worker/engine/lanes.h"
 #include "worker/io/backoff.h"
 
 #include <assert.h>
@@ -31,6 +33,8 @@ struct link {
     struct mr_consumer *consumer;
 };
 
+static_assert(MR_LANE_COUNT * MR_LANE_SHARDS_MAX <= MR_CHANNELS_MAX, "a session names its channel");
+
 struct mr_consumer {
     enum state state;
     bool closing, paused, drained;
@@ -42,7 +46,8 @@ struct mr_consumer {
     struct mr_clock clock;
     struct mr_random random;
     struct mr_channel_cb cb;
-    struct mr_channel channels[MR_LANE_COUNT];
+    struct mr_channel *channels; /* one for each shard of each lane */
+    unsigned nchannels;
     uint64_t sessions;
     amqp_connection_state_t conn;
     struct link *link;
@@ -59,12 +64,16 @@ struct mr_consumer {
 
 static void connect_later(struct mr_consumer *consumer);
 
+/* Each shard the lane's whole share, not its part of it: a tenant whose jobs went to one shard
+ * alone, the other being flooded, still gets as many slots as when nobody floods; and with two it
+ * has as many again at hand for the moment a slot falls free. So a worker holds at most
+ * shards x (100 + 60 + 20) % of its slots in messages (8 shards, 256 slots: 3,696), and it does so
+ * only when every shard of every lane has a backlog. What one message may weigh,
+ * producer.inline_max_bytes bounds. */
 uint16_t mr_consumer_prefetch(enum mr_lane lane, int slots)
 {
-    static const int percent[MR_LANE_COUNT] = {
-        [MR_LANE_HIGH] = 100, [MR_LANE_NORMAL] = 60, [MR_LANE_LOW] = 20};
-    int64_t n = (int64_t)slots * percent[lane] / 100;
-    return (uint16_t)(n < 1 ? 1 : n > PREFETCH_MAX ? PREFETCH_MAX : n);
+    int n = mr_lanes_share(lane, slots);
+    return (uint16_t)(n > PREFETCH_MAX ? PREFETCH_MAX : n);
 }
 
 static int64_t now_ms(const struct mr_consumer *consumer)
@@ -102,7 +111,7 @@ static amqp_connection_state_t detach(struct mr_consumer *consumer)
     consumer->conn = NULL;
     uv_close((uv_handle_t *)&consumer->link->poll, on_link_closed);
     consumer->link = NULL;
-    for (int i = 0; i < MR_LANE_COUNT; i++) {
+    for (unsigned i = 0; i < consumer->nchannels; i++) {
         consumer->channels[i].conn = NULL;
         mr_channel_shut(&consumer->channels[i]);
     }
@@ -123,7 +132,7 @@ static void lost(struct mr_consumer *consumer, const struct mr_err *why)
 
 static int on_frame(struct mr_consumer *consumer, const amqp_frame_t *frame, struct mr_err *err)
 {
-    if (frame->channel >= 1 && frame->channel <= MR_LANE_COUNT)
+    if (frame->channel >= 1 && frame->channel <= consumer->nchannels)
         return mr_channel_on_frame(
             &consumer->channels[frame->channel - 1], frame, now_ms(consumer), err);
     if (frame->frame_type == AMQP_FRAME_METHOD &&
@@ -155,7 +164,7 @@ static int pump(struct mr_consumer *consumer, struct mr_err *err)
 static int tick_channels(struct mr_consumer *consumer, struct mr_err *err)
 {
     int rc = 0;
-    for (int i = 0; rc == 0 && i < MR_LANE_COUNT; i++) {
+    for (unsigned i = 0; rc == 0 && i < consumer->nchannels; i++) {
         consumer->channels[i].wanted = !consumer->paused && !consumer->drained;
         rc = mr_channel_tick(&consumer->channels[i], now_ms(consumer), err);
     }
@@ -189,13 +198,13 @@ static int flush(struct mr_consumer *consumer, struct mr_err *err)
 {
     size_t wanted = 0;
     int rc = 0;
-    for (int i = 0; i < MR_LANE_COUNT; i++)
+    for (unsigned i = 0; i < consumer->nchannels; i++)
         wanted += consumer->channels[i].acks.wanted;
     if (wanted == 0)
         return 0;
     if (wanted > 1)
         cork(consumer, 1);
-    for (int i = 0; rc == 0 && i < MR_LANE_COUNT; i++)
+    for (unsigned i = 0; rc == 0 && i < consumer->nchannels; i++)
         rc = mr_channel_flush(&consumer->channels[i], err);
     if (wanted > 1)
         cork(consumer, 0);
@@ -217,18 +226,21 @@ static void on_prepare(uv_prepare_t *prepare)
         lost(consumer, &err);
 }
 
+static void want(struct mr_consumer *consumer, uint64_t session, uint64_t tag, bool requeue)
+{
+    struct mr_channel *channel = &consumer->channels[mr_session_index(session)];
+    if (session != 0 && channel->session == session)
+        mr_acks_want(&channel->acks, tag, requeue);
+}
+
 void mr_consumer_ack(struct mr_consumer *consumer, uint64_t session, uint64_t tag)
 {
-    for (int i = 0; i < MR_LANE_COUNT; i++)
-        if (consumer->channels[i].session == session && session != 0)
-            mr_acks_want(&consumer->channels[i].acks, tag, false);
+    want(consumer, session, tag, false);
 }
 
 void mr_consumer_requeue(struct mr_consumer *consumer, uint64_t session, uint64_t tag)
 {
-    for (int i = 0; i < MR_LANE_COUNT; i++)
-        if (consumer->channels[i].session == session && session != 0)
-            mr_acks_want(&consumer->channels[i].acks, tag, true);
+    want(consumer, session, tag, true);
 }
 
 /* ---- connecting ---- */
@@ -255,13 +267,14 @@ static int attach(struct mr_consumer *consumer, struct mr_err *err)
     consumer->handles++;
     consumer->state = UP;
     consumer->up_ms = now_ms(consumer);
-    for (int i = 0; i < MR_LANE_COUNT; i++) {
+    for (unsigned i = 0; i < consumer->nchannels; i++) {
         consumer->channels[i].conn = consumer->conn;
         consumer->channels[i].retry_ms = 0;
     }
     rc = uv_poll_start(&link->poll, UV_READABLE | UV_DISCONNECT, on_poll);
     if (rc < 0)
         return mr_err_set(err, rc, MR_CLASS_INTERNAL, "watching the socket: %s", uv_strerror(rc));
+    mr_log(consumer->log, MR_INFO, "broker.consuming", MR_INT("queues", consumer->nchannels));
     return pump(consumer, err);
 }
 
@@ -320,8 +333,14 @@ int mr_consumer_new(uv_loop_t *loop, const struct mr_config_broker *broker, cons
     struct mr_consumer **ret, struct mr_err *err)
 {
     struct mr_consumer *consumer = calloc(1, sizeof(*consumer));
-    if (!consumer)
+    unsigned n = MR_LANE_COUNT * (unsigned)broker->lane_shards;
+    struct mr_channel *channels = consumer ? calloc(n, sizeof(*channels)) : NULL;
+    if (!channels) {
+        free(consumer);
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "no memory for the consumer");
+    }
+    consumer->channels = channels;
+    consumer->nchannels = n;
     consumer->loop = loop;
     consumer->broker = broker;
     consumer->name = name;
@@ -329,15 +348,17 @@ int mr_consumer_new(uv_loop_t *loop, const struct mr_config_broker *broker, cons
     consumer->clock = mr_clock_system();
     consumer->random = mr_random_system();
     consumer->cb = *cb;
-    for (int i = 0; i < MR_LANE_COUNT; i++) {
-        struct mr_channel *channel = &consumer->channels[i];
-        channel->lane = (enum mr_lane)i;
+    for (unsigned i = 0; i < n; i++) {
+        struct mr_channel *channel = &channels[i];
+        channel->index = i;
+        channel->lane = (enum mr_lane)(i % MR_LANE_COUNT);
+        channel->shard = (int)(i / MR_LANE_COUNT);
         channel->prefetch = mr_consumer_prefetch(channel->lane, slots);
         channel->sessions = &consumer->sessions;
         channel->cb = &consumer->cb;
         channel->log = log;
         channel->random = &consumer->random;
-        mr_lane_queue(pool, channel->lane, channel->queue);
+        mr_lane_queue(pool, channel->lane, channel->shard, channel->queue);
     }
     *ret = consumer;
     return 0;
@@ -417,8 +438,9 @@ struct mr_consumer *mr_consumer_free(struct mr_consumer *consumer)
     if (!consumer)
         return NULL;
     assert(consumer->handles == 0);
-    for (int i = 0; i < MR_LANE_COUNT; i++)
+    for (unsigned i = 0; i < consumer->nchannels; i++)
         mr_channel_deinit(&consumer->channels[i]);
+    free(consumer->channels);
     free(consumer);
     return NULL;
 }

@@ -1,4 +1,4 @@
-/* The consuming connection: three lanes of one pool on the loop, nothing ever published on it, so
+/* The consuming connection: all lanes of one pool on the loop, nothing ever published on it, so
  * that an alarm at the broker never stops acks. Connecting blocks, hence happens on libuv's
  * threads; all else is driven by the readable socket and a timer. After a loss it comes back on its
  * own. */
@@ -37,5 +37,5 @@ void mr_consumer_drain(struct mr_consumer *consumer);
 void mr_consumer_close(struct mr_consumer *consumer, void (*done)(void *ctx), void *ctx);
 struct mr_consumer *mr_consumer_free(struct mr_consumer *consumer); /* closed, or never started */
 
-/* A lane's share of the slots: all, 60 %, 20 %; 1...2000. */
+/* Of each shard: its lane's share of the slots; 1...2000, which a quorum queue grants at most. */
 uint16_t mr_consumer_prefetch(enum mr_lane lane, int slots);

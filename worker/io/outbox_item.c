@@ -17,7 +17,7 @@ static void route_of(const struct mr_publish *publish, char exchange[static MR_Q
     char key[static MR_QUEUE_MAX])
 {
     char id[MR_UUID_LEN];
-    mr_lane_key(publish->pool, publish->lane, key);
+    mr_lane_key(publish->pool, publish->lane, publish->shard, key);
     switch (publish->kind) {
     case MR_PUBLISH_DEAD:
         snprintf(exchange, MR_QUEUE_MAX, "%s", MR_EX_DEAD);
@@ -31,7 +31,8 @@ static void route_of(const struct mr_publish *publish, char exchange[static MR_Q
     case MR_PUBLISH_EVENT:
         mr_uuid_format(&publish->id, id);
         snprintf(exchange, MR_QUEUE_MAX, "%s", MR_EX_EVENTS);
-        snprintf(key, MR_QUEUE_MAX, "%s.%s", publish->event, id);
+        snprintf(
+            key, MR_QUEUE_MAX, "%s.%s", publish->event, publish->of_tenant ? publish->tenant : id);
         return;
     }
 }

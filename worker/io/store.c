@@ -17,6 +17,7 @@
 #define TROUBLE_MAX_MS 30000
 #define STUCK_MS 90000 /* longer than any statement may take: the server does not answer */
 #define GOODBYE_MS 1000
+#define SWEEP_MS 30000
 
 enum state { IDLE, RUNNING, LEAVING, CLOSING };
 
@@ -38,6 +39,7 @@ struct mr_store {
     uv_timer_t again;  /* connect; when leaving: enough of it */
     unsigned failures; /* connections in a row */
     bool beat_due;
+    int64_t swept_ms;
     int64_t sent_ms; /* the batch in flight */
 
     struct mr_store_queues queues;
@@ -55,6 +57,10 @@ static void deliver(struct mr_store *store, struct mr_store_group *group)
             mr_engine_claimed(store->engine, group->items[i].claim);
         } else if (group->kind == MR_STORE_COMMITS) {
             mr_engine_committed(store->engine, group->items[i].commit);
+        } else if (group->kind == MR_STORE_NOTES) {
+            free(group->items[i].note);
+        } else if (group->kind == MR_STORE_LEASES) {
+            mr_engine_leased(store->engine, group->items[i].lease);
         } else {
             void *owner = group->items[i].reject->owner;
             free(group->items[i].reject);
@@ -113,12 +119,17 @@ static void arm_wake(struct mr_store *store)
 
 static void connection_failed(struct mr_store *store, const struct mr_err *why);
 
+static struct mr_store_caller caller_of(const struct mr_store *store)
+{
+    return (struct mr_store_caller){
+        store->worker, store->config->worker.dead_after_ms, store->config->worker.pool};
+}
+
 /* Adds the group's transaction to the batch. False: the connection is unusable. */
 static bool add_group(struct mr_store *store, struct mr_store_group *group,
     struct mr_store_segment *segments, size_t *count)
 {
-    const struct mr_store_caller caller = {
-        store->worker, store->config->worker.dead_after_ms, store->config->worker.pool};
+    const struct mr_store_caller caller = caller_of(store);
     struct mr_store_segment *segment = &segments[*count];
     struct mr_err err;
     *segment = (struct mr_store_segment){.group = group};
@@ -136,6 +147,27 @@ static bool add_group(struct mr_store *store, struct mr_store_group *group,
     return false;
 }
 
+static bool add_simple(struct mr_store *store, enum mr_store_statement statement,
+    struct mr_store_segment *segments, size_t *count)
+{
+    const struct mr_store_caller caller = caller_of(store);
+    segments[(*count)++] = (struct mr_store_segment){.statements = {statement}, .count = 1};
+    return mr_store_send_simple(mr_store_link_conn(store->link), statement, &caller) == 0;
+}
+
+/* The heartbeat and, with one of them now and then, the sweep. */
+static bool add_beat(
+    struct mr_store *store, int64_t now, struct mr_store_segment *segments, size_t *count)
+{
+    store->beat_due = false;
+    if (!add_simple(store, MR_STORE_BEAT, segments, count))
+        return false;
+    if (now - store->swept_ms < SWEEP_MS)
+        return true;
+    store->swept_ms = now;
+    return add_simple(store, MR_STORE_SWEEP, segments, count);
+}
+
 static void flush(struct mr_store *store)
 {
     struct mr_store_segment segments[MR_STORE_SEGMENTS];
@@ -147,12 +179,8 @@ static void flush(struct mr_store *store)
         if (group)
             usable = add_group(store, group, segments, &count);
     }
-    if (usable && store->beat_due) {
-        store->beat_due = false;
-        segments[count++] = (struct mr_store_segment){.statements = {MR_STORE_BEAT}, .count = 1};
-        usable = mr_store_send_simple(
-                     mr_store_link_conn(store->link), MR_STORE_BEAT, store->worker) == 0;
-    }
+    if (usable && store->beat_due)
+        usable = add_beat(store, now, segments, &count);
     if (usable && count > 0) {
         store->sent_ms = now;
         mr_store_link_sent(store->link, segments, count);
@@ -211,8 +239,9 @@ static void on_down(struct mr_store *store, const struct mr_err *why)
 
 static void say_goodbye(struct mr_store *store)
 {
-    const struct mr_store_segment segment = {.statements = {MR_STORE_STOP}, .count = 1};
-    if (mr_store_send_simple(mr_store_link_conn(store->link), MR_STORE_STOP, store->worker) == 0)
+    struct mr_store_segment segment;
+    size_t count = 0;
+    if (add_simple(store, MR_STORE_STOP, &segment, &count))
         mr_store_link_sent(store->link, &segment, 1);
     else
         finish_leaving(store);
@@ -287,9 +316,26 @@ static void op_reject(void *ctx, void *owner, const struct mr_envelope_salvage *
     push(ctx, MR_STORE_REJECTS, (union mr_store_item){.reject = reject});
 }
 
+static void op_note_breaker(void *ctx, const struct mr_breaker_note *note)
+{
+    struct mr_breaker_note *copy = mr_store_must(malloc(sizeof(*copy)));
+    *copy = *note;
+    push(ctx, MR_STORE_NOTES, (union mr_store_item){.note = copy});
+}
+
+static void op_lease(void *ctx, struct mr_lease *lease)
+{
+    push(ctx, MR_STORE_LEASES, (union mr_store_item){.lease = lease});
+}
+
 struct mr_store_ops mr_store_ops(struct mr_store *store)
 {
-    return (struct mr_store_ops){op_claim, op_commit, op_reject, store};
+    return (struct mr_store_ops){.claim = op_claim,
+        .commit = op_commit,
+        .reject = op_reject,
+        .note_breaker = op_note_breaker,
+        .lease = op_lease,
+        .ctx = store};
 }
 
 /* ---- life ---- */
@@ -333,6 +379,7 @@ int mr_store_new(uv_loop_t *loop, struct mr_config *config, const struct mr_worl
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
     }
     store->config = mr_config_ref(config);
+    store->swept_ms = -SWEEP_MS; /* the first heartbeat asks for one */
     mr_store_params_init(&store->params);
     store->prepare.data = store->beat.data = store->wake.data = store->again.data = store;
     uv_prepare_init(loop, &store->prepare);

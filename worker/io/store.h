@@ -1,8 +1,10 @@
 /* mr_store_ops on PostgreSQL: one connection, one pipelined batch in flight at a time.
  *
- * Whatever the engine says while a batch is in flight makes the next one. A batch is up to three
- * transactions: claims; then settles, commits and rejects; then the heartbeat. Claims go alone so
- * that they never wait for a row while they hold one another worker waits for (sql/routines).
+ * Whatever the engine says while a batch is in flight makes the next one. A batch is up to seven
+ * transactions: claims; settles and commits; rejects; notes; leases; the heartbeat; now and then a
+ * sweep.
+ * Claims go alone so that they never wait for a row while they hold one another worker waits for
+ * (sql/routines).
  *
  * Nothing is ever dropped. When the connection is lost, what was not answered is said again on the
  * next one; the SQL functions answer a repetition as they did the first time. A transaction the

@@ -1,12 +1,13 @@
-/* The store's parts among themselves: store.c (queues, batches, life), store_link.c (one
- * connection), store_write.c (items to parameters), store_read.c (rows to answers). */
+/* The store's parts among themselves: store.c (batches, life), store_queue.c (what waits),
+ * store_write.c (items to parameters), store_send.c (statements), store_link.c (one connection),
+ * store_read.c (rows to answers). */
 #pragma once
 
 #include "common/pg.h"
 #include "worker/io/store.h"
 
 #define MR_STORE_BATCH_MAX 500 /* items of one transaction */
-#define MR_STORE_ARRAYS_MAX 32 /* parameters of one statement */
+#define MR_STORE_ARRAYS_MAX 40 /* parameters of one statement */
 
 /* ---- what waits ---- */
 
@@ -19,12 +20,21 @@ struct mr_store_reject { /* owned: the engine does not wait with the body */
     char head[257];
 };
 
-enum mr_store_kind { MR_STORE_CLAIMS, MR_STORE_COMMITS, MR_STORE_REJECTS, MR_STORE_KINDS };
+enum mr_store_kind {
+    MR_STORE_CLAIMS,
+    MR_STORE_COMMITS,
+    MR_STORE_REJECTS,
+    MR_STORE_NOTES,
+    MR_STORE_LEASES,
+    MR_STORE_KINDS
+};
 
 union mr_store_item {
     struct mr_claim *claim;
     struct mr_commit *commit;
     struct mr_store_reject *reject; /* owned */
+    struct mr_breaker_note *note;   /* owned */
+    struct mr_lease *lease;         /* one at a time */
 };
 
 /* Items of one kind that are sent together, in one transaction. A group that failed comes again as
@@ -68,7 +78,10 @@ enum mr_store_statement {
     MR_STORE_SETTLE,
     MR_STORE_COMMIT,
     MR_STORE_REJECT,
+    MR_STORE_NOTE,
+    MR_STORE_LEASE,
     MR_STORE_BEAT,
+    MR_STORE_SWEEP,
     MR_STORE_STOP,
     MR_STORE_STATEMENTS
 };
@@ -88,6 +101,17 @@ struct mr_store_params {
 void mr_store_params_init(struct mr_store_params *params);
 void mr_store_params_deinit(struct mr_store_params *params);
 
+/* Where the parts of a commit begin among its arrays. */
+enum {
+    MR_STORE_OF_JOBS = 0,
+    MR_STORE_OF_STEPS = 8,
+    MR_STORE_OF_CALLS = 18,
+    MR_STORE_OF_SETTLED = 32,
+    MR_STORE_OF_ANSWERS = 33
+};
+/* Adds the group's items to the parameters. 0, -EMSGSIZE or -ENOMEM. */
+int mr_store_write(struct mr_store_params *params, const struct mr_store_group *group) MR_CHECK;
+
 struct mr_store_caller { /* the scalars of every statement */
     int64_t worker, dead_after_ms;
     const char *pool;
@@ -99,19 +123,22 @@ struct mr_store_caller { /* the scalars of every statement */
 int mr_store_send_group(PGconn *conn, struct mr_store_params *params,
     const struct mr_store_caller *caller, const struct mr_store_group *group,
     enum mr_store_statement ret_sent[static 2], size_t *ret_nsent, struct mr_err *err) MR_CHECK;
-/* BEAT or STOP. 0 or -ECONNRESET. */
-int mr_store_send_simple(PGconn *conn, enum mr_store_statement statement, int64_t worker) MR_CHECK;
+/* BEAT, SWEEP or STOP. 0 or -ECONNRESET. */
+int mr_store_send_simple(
+    PGconn *conn, enum mr_store_statement statement, const struct mr_store_caller *caller) MR_CHECK;
 
 /* Writes a result's answers into the group's items. 0, or -EPROTO when it does not fit them. */
 int mr_store_read(enum mr_store_statement statement, const PGresult *result,
     struct mr_store_group *group, struct mr_err *err) MR_CHECK;
+/* Forgets what the database has answered to a try that was rolled back. */
+void mr_store_unread(struct mr_store_group *group);
 /* Makes the answer of a group of one REFUSED. */
 void mr_store_refuse(struct mr_store_group *group, const struct mr_err *why);
 
 /* ---- one connection ---- */
 
 struct mr_store_segment {         /* one transaction of the batch in flight */
-    struct mr_store_group *group; /* NULL: heartbeat or goodbye */
+    struct mr_store_group *group; /* NULL: heartbeat, sweep or goodbye */
     enum mr_store_statement statements[2];
     size_t count, at; /* statements[at] is the one whose result is next */
     bool failed;
@@ -130,7 +157,7 @@ struct mr_store_link_events {
     void (*ended)(struct mr_store *store, const struct mr_store_segment *segment);
     void (*closed)(struct mr_store *store);
 };
-#define MR_STORE_SEGMENTS (MR_STORE_KINDS + 1)
+#define MR_STORE_SEGMENTS (MR_STORE_KINDS + 2)
 
 struct mr_store_link *mr_store_link_new(uv_loop_t *loop, struct mr_store *store,
     const struct mr_config *config, const char *worker_name,

@@ -38,11 +38,7 @@ static struct mr_store_group *group_new(
 
 void mr_store_put_back(struct mr_store_queues *queues, struct mr_store_group *group)
 {
-    if (group->kind == MR_STORE_CLAIMS)
-        for (size_t i = 0; i < group->count; i++) { /* answers of a try that was rolled back */
-            json_decref(group->items[i].claim->steps);
-            group->items[i].claim->steps = NULL;
-        }
+    mr_store_unread(group);
     group->next = queues->groups;
     queues->groups = group;
 }
@@ -88,22 +84,25 @@ int64_t mr_store_next_due(const struct mr_store_queues *queues)
     return due;
 }
 
-static void free_rejects(enum mr_store_kind kind, union mr_store_item *items, size_t count)
+/* What the store owns; the rest is the engine's. */
+static void free_items(enum mr_store_kind kind, union mr_store_item *items, size_t count)
 {
-    for (size_t i = 0; i < count && kind == MR_STORE_REJECTS; i++)
-        free(items[i].reject);
+    for (size_t i = 0; i < count; i++)
+        if (kind == MR_STORE_REJECTS)
+            free(items[i].reject);
+        else if (kind == MR_STORE_NOTES)
+            free(items[i].note);
 }
 
 void mr_store_queues_deinit(struct mr_store_queues *queues)
 {
     for (int kind = 0; kind < MR_STORE_KINDS; kind++) {
-        free_rejects(
-            (enum mr_store_kind)kind, queues->fresh[kind].items, queues->fresh[kind].count);
+        free_items((enum mr_store_kind)kind, queues->fresh[kind].items, queues->fresh[kind].count);
         free(queues->fresh[kind].items);
     }
     for (struct mr_store_group *group = queues->groups, *next; group; group = next) {
         next = group->next;
-        free_rejects(group->kind, group->items, group->count);
+        free_items(group->kind, group->items, group->count);
         free(group);
     }
     *queues = (struct mr_store_queues){0};

@@ -1,109 +1,10 @@
-/* From the engine's items to the parameters of the set functions, and on to libpq. */
+/* From the engine's items to the parameters of the set functions. */
 #include "common/json.h"
 #include "worker/io/store_int.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-
-/* Outputs of a batch of several; more is sent in halves. A single item may be as large as can be.
- */
-#define OUTPUTS_MAX (16u << 20)
-#define KEEP_MAX (1u << 20) /* memory of a parameter that is kept for the next batch */
-
-#define I8 MR_OID_INT8
-#define BA MR_OID_BOOL_A
-#define IA MR_OID_INT4_A
-#define LA MR_OID_INT8_A
-#define TA MR_OID_TEXT_A
-#define UA MR_OID_UUID_A
-#define JA MR_OID_JSONB_A
-
-/* Scalars come before arrays. */
-static const Oid claim_types[] = {I8, I8, MR_OID_TEXT, UA, TA, TA, IA, IA, IA, TA, JA, LA, LA};
-static const Oid settle_types[] = {
-    UA, TA, LA, LA, LA, LA, LA, LA, LA, TA, TA, IA, TA, TA, TA, LA, LA, BA};
-static const Oid commit_types[] = {I8,           /* worker */
-    UA, LA, TA, TA, TA, TA, LA, TA,              /* jobs */
-    IA, TA, TA, JA, BA, IA, TA, TA, LA, LA,      /* steps */
-    IA, UA, TA, IA, TA, TA, TA, LA, LA, BA, LA}; /* calls */
-static const Oid reject_types[] = {I8, UA, TA, TA, TA, TA, LA, TA};
-static const Oid worker_types[] = {I8};
-
-#define TYPES(list) list, sizeof(list) / sizeof(list[0])
-
-const struct mr_store_statement_def mr_store_statements[MR_STORE_STATEMENTS] = {
-    [MR_STORE_CLAIM] = {"claim",
-        "select ord, verdict, epoch, version, redeliveries, spent_pico, until_ms, steps,"
-        " error_class, error_message, error_step"
-        " from millrace.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        TYPES(claim_types)},
-    [MR_STORE_SETTLE] = {"settle",
-        "select millrace.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-        " $16, $17, $18)",
-        TYPES(settle_types)},
-    [MR_STORE_COMMIT] = {"commit",
-        "select ord, verdict from millrace.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-        " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,"
-        " $28, $29, $30)",
-        TYPES(commit_types)},
-    [MR_STORE_REJECT] = {"reject", "select millrace.reject($1, $2, $3, $4, $5, $6, $7, $8)",
-        TYPES(reject_types)},
-    [MR_STORE_BEAT] = {"beat", "select millrace.worker_heartbeat($1)", TYPES(worker_types)},
-    [MR_STORE_STOP] = {"stop", "select millrace.worker_stop($1)", TYPES(worker_types)},
-};
-
-static uint32_t element_of(Oid array)
-{
-    switch (array) {
-    case MR_OID_BOOL_A:
-        return MR_OID_BOOL;
-    case MR_OID_INT4_A:
-        return MR_OID_INT4;
-    case MR_OID_INT8_A:
-        return MR_OID_INT8;
-    case MR_OID_TEXT_A:
-        return MR_OID_TEXT;
-    case MR_OID_UUID_A:
-        return MR_OID_UUID;
-    case MR_OID_JSONB_A:
-        return MR_OID_JSONB;
-    default:
-        return 0; /* a scalar */
-    }
-}
-
-void mr_store_params_init(struct mr_store_params *params)
-{
-    for (int s = 0; s < MR_STORE_STATEMENTS; s++)
-        for (int i = 0, n = 0; i < mr_store_statements[s].ntypes; i++)
-            if (element_of(mr_store_statements[s].types[i]))
-                mr_pg_array_init(
-                    &params->arrays[s][n++], element_of(mr_store_statements[s].types[i]));
-    mr_buf_init(&params->json, MR_PG_ARRAY_MAX);
-}
-
-void mr_store_params_deinit(struct mr_store_params *params)
-{
-    for (int s = 0; s < MR_STORE_STATEMENTS; s++)
-        for (int i = 0; i < MR_STORE_ARRAYS_MAX; i++)
-            mr_pg_array_deinit(&params->arrays[s][i]);
-    mr_buf_deinit(&params->json);
-}
-
-static void reset(struct mr_store_params *params, size_t outputs_max)
-{
-    for (int s = 0; s < MR_STORE_STATEMENTS; s++)
-        for (int i = 0; i < MR_STORE_ARRAYS_MAX; i++) {
-            struct mr_pg_array *array = &params->arrays[s][i];
-            mr_pg_array_reset(array);
-            if (array->buf.cap > KEEP_MAX)
-                mr_buf_deinit(&array->buf);
-            array->buf.max = array->oid == MR_OID_JSONB ? outputs_max : MR_PG_ARRAY_MAX;
-        }
-    if (params->json.cap > KEEP_MAX)
-        mr_buf_deinit(&params->json);
-}
 
 /* ---- one row: a value into each array in turn; the first error sticks ---- */
 
@@ -139,6 +40,12 @@ static void put_text(struct row *row, const char *v)
     size_t n = v ? strlen(v) : 0;
     n = n ? mr_utf8_prefix(v, n, n) : 0;
     row->rc = row->rc < 0 ? row->rc : mr_pg_array_text(row->next++, n ? v : NULL, n);
+}
+
+static void put_key(struct row *row, const struct mr_call_row *call)
+{
+    const void *key = call->cache_ttl_ms > 0 ? call->cache_key : NULL;
+    row->rc = row->rc < 0 ? row->rc : mr_pg_array_bytea(row->next++, key, sizeof(call->cache_key));
 }
 
 static void put_class(struct row *row, enum mr_class class)
@@ -212,15 +119,16 @@ static void write_job(struct row *row, const struct mr_commit *commit)
         [MR_MOVE_CANCELLED] = "cancelled",
         [MR_MOVE_WAITING] = "waiting",
     };
-    bool dead = commit->move == MR_MOVE_DEAD, waiting = commit->move == MR_MOVE_WAITING;
+    bool waiting = commit->move == MR_MOVE_WAITING;
+    bool why = commit->move == MR_MOVE_DEAD || (waiting && commit->error.class != MR_CLASS_NONE);
     put_uuid(row, &commit->id);
     put_long(row, commit->epoch);
     put_text(row, moves[commit->move]);
-    put_text(row, dead                                ? mr_class_name(commit->error.class)
+    put_text(row, why                                 ? mr_class_name(commit->error.class)
                   : commit->move == MR_MOVE_CANCELLED ? mr_class_name(MR_CLASS_CANCELLED)
                                                       : NULL);
-    put_text(row, dead ? commit->error.msg : NULL);
-    put_text(row, dead ? commit->error_step : NULL);
+    put_text(row, why ? commit->error.msg : NULL);
+    put_text(row, why ? commit->error_step : NULL);
     put_long(row, waiting ? commit->until_ms : 0);
     put_text(row, waiting ? commit->pool : NULL);
 }
@@ -252,28 +160,57 @@ static int write_begin(struct row row, int job, const struct mr_call_row *call)
     put_text(&row, call->step);
     put_int(&row, call->attempt);
     put_text(&row, call->provider);
+    put_text(&row, call->endpoint);
     put_text(&row, call->alias);
     put_text(&row, call->model);
+    put_text(&row, call->route);
     put_long(&row, call->hold_pico);
     put_long(&row, call->price_id);
     put_bool(&row, call->price_unknown);
     put_long(&row, call->timeout_ms);
+    put_key(&row, call);
     return row.rc;
+}
+
+/* What equal calls get to read: the whole text or, when the database cannot hold it, none. */
+static int write_answer(struct row row, const struct mr_call_row *call)
+{
+    size_t n = call->cache_text ? call->cache_len : 0;
+    bool good =
+        n > 0 && !memchr(call->cache_text, 0, n) && mr_utf8_prefix(call->cache_text, n, n) == n;
+    put_uuid(&row, &call->id);
+    put_key(&row, call);
+    if (row.rc == 0)
+        row.rc = mr_pg_array_text(row.next++, good ? call->cache_text : NULL, n);
+    put_long(&row, call->cache_ttl_ms);
+    return row.rc;
+}
+
+static int write_settled(struct mr_store_params *params, const struct mr_call_row *call)
+{
+    struct mr_pg_array *arrays = params->arrays[MR_STORE_COMMIT];
+    int rc = write_settle(params, call);
+    if (rc == 0)
+        rc = mr_pg_array_uuid(&arrays[MR_STORE_OF_SETTLED], &call->id);
+    if (rc == 0 && call->cache_ttl_ms > 0)
+        rc = write_answer((struct row){&arrays[MR_STORE_OF_ANSWERS], &params->json, 0}, call);
+    return rc;
 }
 
 static int write_commit(struct mr_store_params *params, const struct mr_commit *commit)
 {
-    struct row row = {params->arrays[MR_STORE_COMMIT], &params->json, 0};
-    write_job(&row, commit);
-    int rc = row.rc;
-    struct row steps = {row.next, &params->json, 0}, begins = {row.next + 10, &params->json, 0};
-    int job = params->arrays[MR_STORE_COMMIT][0].count; /* its position, from 1 */
+    struct mr_pg_array *arrays = params->arrays[MR_STORE_COMMIT];
+    struct row jobs = {&arrays[MR_STORE_OF_JOBS], &params->json, 0},
+               steps = {&arrays[MR_STORE_OF_STEPS], &params->json, 0},
+               calls = {&arrays[MR_STORE_OF_CALLS], &params->json, 0};
+    write_job(&jobs, commit);
+    int rc = jobs.rc, job = arrays[MR_STORE_OF_JOBS].count; /* its position, from 1 */
     for (size_t i = 0; i < commit->nsettles && rc == 0; i++)
-        rc = write_settle(params, commit->settles[i]);
+        rc = write_settled(params, commit->settles[i]);
     for (size_t i = 0; i < commit->nsteps && rc == 0; i++)
-        rc = write_step(steps, job, &commit->steps[i]);
+        rc = write_step(steps, job, commit->steps[i]);
     for (size_t i = 0; i < commit->nbegins && rc == 0; i++)
-        rc = write_begin(begins, job, commit->begins[i]);
+        rc = write_begin(calls, job, commit->begins[i]);
     return rc;
 }
 
@@ -291,74 +228,73 @@ static int write_reject(struct mr_store_params *params, const struct mr_store_re
     return row.rc;
 }
 
-static int write_group(struct mr_store_params *params, const struct mr_store_group *group)
+static int write_note(struct mr_store_params *params, const struct mr_breaker_note *note)
+{
+    static const char *const states[] = {
+        [MR_BREAKER_CLOSED] = "closed",
+        [MR_BREAKER_OPEN] = "open",
+        [MR_BREAKER_HALF_OPEN] = "half_open",
+    };
+    struct row row = {params->arrays[MR_STORE_NOTE], &params->json, 0};
+    put_text(&row, note->provider);
+    put_text(&row, note->endpoint[0] ? note->endpoint : "default");
+    put_text(&row, states[note->state]);
+    put_long(&row, note->until_ms);
+    put_text(&row, note->why.msg);
+    return row.rc;
+}
+
+static int write_lease(struct mr_store_params *params, const struct mr_lease *lease)
+{
+    int rc = 0;
+    for (size_t i = 0; i < lease->count && rc == 0; i++) {
+        const struct mr_lease_row *from = &lease->rows[i];
+        struct row row = {params->arrays[MR_STORE_LEASE], &params->json, 0};
+        put_text(&row, from->scope);
+        put_long(&row, from->rpm);
+        put_long(&row, from->tpm);
+        put_int(&row, from->concurrency);
+        put_long(&row, from->want_requests);
+        put_long(&row, from->want_tokens);
+        put_long(&row, from->head_tokens);
+        put_long(&row, from->back_requests);
+        put_long(&row, from->back_tokens);
+        put_int(&row, from->in_flight);
+        put_int(&row, from->waiting);
+        put_int(&row, from->successes);
+        put_int(&row, from->throttled);
+        put_long(&row, from->pause_ms);
+        put_long(&row, from->seen_rpm);
+        put_long(&row, from->seen_tpm);
+        rc = row.rc;
+    }
+    return rc;
+}
+
+static int write_item(
+    struct mr_store_params *params, enum mr_store_kind kind, const union mr_store_item *item)
+{
+    switch (kind) {
+    case MR_STORE_CLAIMS:
+        return write_claim(params, item->claim);
+    case MR_STORE_COMMITS:
+        return write_commit(params, item->commit);
+    case MR_STORE_REJECTS:
+        return write_reject(params, item->reject);
+    case MR_STORE_NOTES:
+        return write_note(params, item->note);
+    case MR_STORE_LEASES:
+        return write_lease(params, item->lease);
+    default:
+        assert(false);
+        return -EINVAL;
+    }
+}
+
+int mr_store_write(struct mr_store_params *params, const struct mr_store_group *group)
 {
     int rc = 0;
     for (size_t i = 0; i < group->count && rc == 0; i++)
-        rc = group->kind == MR_STORE_CLAIMS    ? write_claim(params, group->items[i].claim)
-             : group->kind == MR_STORE_COMMITS ? write_commit(params, group->items[i].commit)
-                                               : write_reject(params, group->items[i].reject);
+        rc = write_item(params, group->kind, &group->items[i]);
     return rc;
-}
-
-/* ---- sending ---- */
-
-static int send_statement(PGconn *conn, enum mr_store_statement statement,
-    const char *const *scalars, struct mr_pg_array *arrays)
-{
-    const struct mr_store_statement_def *def = &mr_store_statements[statement];
-    const char *values[MR_STORE_ARRAYS_MAX];
-    int lengths[MR_STORE_ARRAYS_MAX] = {0}, formats[MR_STORE_ARRAYS_MAX] = {0};
-    assert(def->ntypes <= MR_STORE_ARRAYS_MAX);
-    for (int i = 0; i < def->ntypes; i++) {
-        if (!element_of(def->types[i])) {
-            values[i] = *scalars++;
-            continue;
-        }
-        formats[i] = 1;
-        values[i] = mr_pg_array_finish(arrays++, &lengths[i]);
-        if (!values[i]) /* no memory, with half a batch queued */
-            return -ECONNRESET;
-    }
-    return PQsendQueryPrepared(conn, def->name, def->ntypes, values, lengths, formats, 0)
-               ? 0
-               : -ECONNRESET;
-}
-
-int mr_store_send_group(PGconn *conn, struct mr_store_params *params,
-    const struct mr_store_caller *caller, const struct mr_store_group *group,
-    enum mr_store_statement ret_sent[static 2], size_t *ret_nsent, struct mr_err *err)
-{
-    reset(params, group->count > 1 ? OUTPUTS_MAX : MR_PG_ARRAY_MAX);
-    int rc = write_group(params, group);
-    if (rc < 0)
-        return mr_err_set(err, rc, MR_CLASS_INVALID, "too large for the database: over %u bytes",
-            MR_PG_ARRAY_MAX);
-    char worker[32], dead_after[32];
-    snprintf(worker, sizeof(worker), "%lld", (long long)caller->worker);
-    snprintf(dead_after, sizeof(dead_after), "%lld", (long long)caller->dead_after_ms);
-    const char *const scalars[] = {worker, dead_after, caller->pool};
-    static const enum mr_store_statement order[] = {
-        MR_STORE_CLAIM, MR_STORE_SETTLE, MR_STORE_COMMIT, MR_STORE_REJECT};
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && rc == 0; i++) {
-        struct mr_pg_array *arrays = params->arrays[order[i]];
-        if (arrays[0].count == 0)
-            continue;
-        rc = send_statement(conn, order[i], scalars, arrays);
-        ret_sent[n++] = order[i];
-    }
-    if (rc == 0 && !PQpipelineSync(conn))
-        rc = -ECONNRESET;
-    if (rc == 0)
-        *ret_nsent = n;
-    return rc;
-}
-
-int mr_store_send_simple(PGconn *conn, enum mr_store_statement statement, int64_t worker)
-{
-    char id[32];
-    snprintf(id, sizeof(id), "%lld", (long long)worker);
-    int rc = send_statement(conn, statement, (const char *const[]){id}, NULL);
-    return rc == 0 && !PQpipelineSync(conn) ? -ECONNRESET : rc;
 }

@@ -26,6 +26,7 @@ const struct mr_codec *mr_codec_of(enum mr_provider_kind kind)
         [MR_PROVIDER_LOCAL] = &mr_codec_local,
         [MR_PROVIDER_OPENAI] = &mr_codec_openai,
         [MR_PROVIDER_ANTHROPIC] = &mr_codec_anthropic,
+        [MR_PROVIDER_CUSTOM] = &mr_codec_custom,
     };
     return (unsigned)kind < sizeof(codecs) / sizeof(codecs[0]) ? codecs[kind] : NULL;
 }
@@ -40,4 +41,10 @@ int64_t mr_chat_prompt_bytes(const struct mr_request *request)
     for (size_t i = 0; request->chat && i < request->chat->nmessages; i++)
         bytes += (int64_t)request->chat->messages[i].len;
     return bytes;
+}
+
+int64_t mr_chat_hold_tokens(const struct mr_request *request)
+{
+    int64_t extra = request->url ? MR_HOLD_EXTRA_TOKENS : 0; /* local adds nothing */
+    return mr_chat_prompt_bytes(request) + extra;
 }

@@ -19,10 +19,11 @@ struct mr_chat_message {
 
 /* What is asked. */
 struct mr_chat {
-    const struct mr_model *model; /* borrowed from the job's configuration */
-    const char *schema_text;      /* borrowed; NULL = plain text wanted */
-    const char *schema_name;      /* borrowed step name */
-    const char *task;             /* borrowed; for local */
+    const struct mr_model *model;   /* borrowed from the job's configuration */
+    const char *schema_text;        /* borrowed; NULL = plain text wanted */
+    const struct mr_schema *schema; /* borrowed; schema_text compiled, or NULL */
+    const char *schema_name;        /* borrowed step name */
+    const char *task;               /* borrowed; for local */
     int max_tokens;
     struct mr_chat_message messages[MR_CHAT_MESSAGES_MAX];
     size_t nmessages;
@@ -40,7 +41,10 @@ struct mr_answer {
     bool usage_estimated;
     char *text; /* owned; trimmed answer text (JSON text when a schema was asked for) */
     size_t len;
-    char served_model[129], finish_reason[33];
+    /* The model that answered; behind it, in brackets, a service tier or region that is priced
+     * apart: "gpt-6-sol (priority)". */
+    char served_model[129];
+    char finish_reason[33];
     int64_t retry_after_ms; /* -1 = none */
 };
 void mr_answer_deinit(struct mr_answer *answer);
@@ -49,7 +53,7 @@ struct mr_codec {
     const char *name;
     /* Builds the request from chat (takes ownership of chat, also on error). 0 or negative with
      * err. */
-    int (*encode)(const struct mr_provider *provider, struct mr_chat *chat, int64_t timeout_ms,
+    int (*encode)(const struct mr_endpoint *endpoint, struct mr_chat *chat, int64_t timeout_ms,
         struct mr_request *ret, struct mr_err *err);
     /* Reads any reply at all, however broken. Always fills *ret. */
     void (*decode)(
@@ -59,5 +63,12 @@ struct mr_codec {
 /* Never NULL for a kind config accepts. */
 const struct mr_codec *mr_codec_of(enum mr_provider_kind kind);
 
-/* Bytes of all messages plus the codec's framing: the prompt size the hold is taken on. */
+/* Bytes of all messages plus the codec's framing. */
 int64_t mr_chat_prompt_bytes(const struct mr_request *request);
+
+/* Prompt tokens a hold is taken on: one a byte, and what the provider may add of its own, which is
+ * billed too: the chat template (a few tokens a message; gpt-oss's is about 100), words about the
+ * output format (Anthropic), a system prompt of the gateway. Nobody publishes a bound; the longest
+ * known is Anthropic's for tools, about 350 tokens. */
+#define MR_HOLD_EXTRA_TOKENS 512
+int64_t mr_chat_hold_tokens(const struct mr_request *request);

@@ -15,27 +15,49 @@ static const struct {
     {"organization_usage_limit_exceeded", MR_CLASS_QUOTA},
     {"billing_hard_limit_reached", MR_CLASS_QUOTA},
     {"enforced_spend_limit_reached", MR_CLASS_QUOTA},
-    {"content_filter", MR_CLASS_REFUSED},
-    {"content_policy_violation", MR_CLASS_REFUSED},
-    {"overloaded_error", MR_CLASS_OVERLOADED},
-    {"unavailable_error", MR_CLASS_OVERLOADED},
-    {"rate_limit_error", MR_CLASS_RATE_LIMITED},
-    {"rate_limit_exceeded", MR_CLASS_RATE_LIMITED},
+    {"billing_error", MR_CLASS_QUOTA},
+    {"billing_not_active", MR_CLASS_QUOTA},
+    {"access_terminated", MR_CLASS_AUTH},
     {"authentication_error", MR_CLASS_AUTH},
     {"permission_error", MR_CLASS_AUTH},
+    {"permission_denied", MR_CLASS_AUTH},
+    {"unauthenticated", MR_CLASS_AUTH},
     {"invalid_api_key", MR_CLASS_AUTH},
-    {"billing_error", MR_CLASS_AUTH},
+    {"content_filter", MR_CLASS_REFUSED},
+    {"content_policy_violation", MR_CLASS_REFUSED},
+    {"invalid_prompt", MR_CLASS_REFUSED},
+    {"json_validate_failed", MR_CLASS_BAD_OUTPUT}, /* Groq: what the model wrote is no JSON */
+    {"tool_use_failed", MR_CLASS_BAD_OUTPUT},
+    {"context_length_exceeded", MR_CLASS_INVALID},
+    {"exceed_context_size_error", MR_CLASS_INVALID},
+    {"overloaded_error", MR_CLASS_OVERLOADED},
+    {"unavailable_error", MR_CLASS_OVERLOADED},
+    {"unavailable", MR_CLASS_OVERLOADED},
+    {"engine_overloaded", MR_CLASS_OVERLOADED},
+    {"rate_limit_error", MR_CLASS_RATE_LIMITED},
+    {"rate_limit_exceeded", MR_CLASS_RATE_LIMITED},
+    {"resource_exhausted", MR_CLASS_RATE_LIMITED},
+    {"slow_down", MR_CLASS_RATE_LIMITED},
 };
 
 /* Said in the message only: Anthropic reports a spend limit as a plain 400, others an empty purse
- * as a plain 429. */
-static const char *const purse[] = {
-    "credit balance is too low",
-    "insufficient balance",
-    "specified api usage limits",
-    "exceeded your current quota",
-    "spend limit",
-};
+ * as a plain 429. Google says the same of a minute's limit, but adds when to come back. */
+static const char *const purse[] = {"credit balance is too low", "insufficient balance",
+    "insufficient credits", "reached your api usage limits", "specified api usage limits",
+    "specified workspace api usage limits", "exceeded your current quota", "spend limit",
+    "spending limit", NULL};
+static const char *const later[] = {"retry in", "try again in", "per minute", NULL};
+
+static const char *const bad_key[] = {"api key not valid", "api key expired", NULL};
+
+static const char *const filtered[] = {"blocked by content filtering", NULL};
+
+/* A request that is larger than the limit of a whole minute is never let through. */
+static const char *const never_fits[] = {"request too large for", NULL};
+
+static const char *const too_long[] = {"maximum context length", "prompt is too long",
+    "context window", "context limit", "available context size", "exceeds the context",
+    "exceeds the maximum number of tokens", "reduce the length", "too many input tokens", NULL};
 
 static enum mr_class by_word(const char *s)
 {
@@ -45,21 +67,50 @@ static enum mr_class by_word(const char *s)
     return MR_CLASS_NONE;
 }
 
-static bool says_purse(const char *message)
+static bool says(const char *message, const char *const *phrases)
 {
-    for (size_t i = 0; message && i < sizeof(purse) / sizeof(purse[0]); i++)
-        if (strcasestr(message, purse[i]))
+    for (; message && *phrases; phrases++)
+        if (strcasestr(message, *phrases))
             return true;
     return false;
+}
+
+/* What the message says and neither status nor words do. */
+static enum mr_class by_message(const struct mr_fault *fault)
+{
+    const char *message = fault->message;
+    int status = fault->status;
+    if ((status == 413 || status == 429) && says(message, never_fits))
+        return MR_CLASS_INVALID;
+    if ((status == 400 || status == 403 || status == 429) && says(message, purse) &&
+        !says(message, later))
+        return MR_CLASS_QUOTA;
+    if (status == 400 && says(message, bad_key))
+        return MR_CLASS_AUTH;
+    if (status == 400 && says(message, filtered))
+        return MR_CLASS_REFUSED;
+    return MR_CLASS_NONE;
+}
+
+bool mr_classify_too_long(const struct mr_fault *fault)
+{
+    const char *said[] = {fault->code, fault->type};
+    for (size_t i = 0; i < 2; i++)
+        if (said[i] && (strcasecmp(said[i], "context_length_exceeded") == 0 ||
+                           strcasecmp(said[i], "exceed_context_size_error") == 0))
+            return true;
+    return fault->status == 413 || says(fault->message, never_fits) ||
+           says(fault->message, too_long);
 }
 
 static enum mr_class by_status(int status)
 {
     switch (status) {
     case 401:
-    case 402:
     case 403:
         return MR_CLASS_AUTH;
+    case 402:
+        return MR_CLASS_QUOTA;
     case 429:
         return MR_CLASS_RATE_LIMITED;
     case 425:
@@ -99,9 +150,9 @@ static enum mr_class by_reply(const struct mr_fault *fault)
     enum mr_class class = MR_CLASS_NONE;
     for (size_t i = 0; i < 3 && class == MR_CLASS_NONE; i++)
         class = by_word(said[i]);
-    bool may_be_purse = fault->status == 400 || fault->status == 403 || fault->status == 429;
-    if (class != MR_CLASS_REFUSED && may_be_purse && says_purse(fault->message))
-        class = MR_CLASS_QUOTA;
+    enum mr_class meant = class == MR_CLASS_REFUSED ? MR_CLASS_NONE : by_message(fault);
+    if (meant != MR_CLASS_NONE)
+        class = meant;
     if (class == MR_CLASS_NONE)
         class = by_status(fault->status);
     return overruled(class, fault->should_retry);

@@ -8,7 +8,7 @@
 struct mr_fault {
     enum mr_transport transport;
     int status;          /* HTTP; 0 = none */
-    const char *type;    /* error.type */
+    const char *type;    /* error.type, or Google's error.status */
     const char *code;    /* error.code as text, also when it came as a number */
     const char *detail;  /* error.details.error_code */
     const char *message; /* the provider's words */
@@ -19,3 +19,6 @@ struct mr_fault {
 
 /* Never MR_CLASS_NONE: call it only for a failure. LOCAL failures bring their own class. */
 enum mr_class mr_classify(const struct mr_fault *fault);
+
+/* Whether the request was refused for its length: what its owner can do about that is known. */
+bool mr_classify_too_long(const struct mr_fault *fault);

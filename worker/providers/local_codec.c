@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-static int encode(const struct mr_provider *provider, struct mr_chat *chat, int64_t timeout_ms,
+static int encode(const struct mr_endpoint *endpoint, struct mr_chat *chat, int64_t timeout_ms,
     struct mr_request *ret, struct mr_err *err)
 {
     *ret = (struct mr_request){
-        .provider = provider, .chat = chat, .auth = MR_AUTH_NONE, .timeout_ms = timeout_ms};
+        .endpoint = endpoint, .chat = chat, .auth = MR_AUTH_NONE, .timeout_ms = timeout_ms};
     return 0;
 }
 

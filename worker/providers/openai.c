@@ -1,86 +1,34 @@
 /* POST {base}/chat/completions as OpenAI, vLLM, llama.cpp, Ollama, Groq, Mistral and DeepSeek speak
  * it. */
+#include "worker/providers/accepts.h"
 #include "worker/providers/wire.h"
 
 #include "common/json.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-/* What may be sent to a model whose `accepts` is empty. The names json_schema (or response_format)
- * and json_object say which form of structured output it takes, max_completion_tokens which limit.
+/* The codec's own; those that would break the hold's upper bound (a second answer, a larger limit,
+ * a dearer tier, searches, tools and the tokens of their descriptions); words that are no
+ * parameters.
  */
-static const char *const accepts_common[] = {"temperature", "top_p", "seed", "stop",
-    "frequency_penalty", "presence_penalty", "reasoning_effort", "top_k", "min_p", "repeat_penalty",
-    "repetition_penalty", "chat_template_kwargs", "json_schema", "max_tokens", NULL};
-static const char *const accepts_openai[] = {"temperature", "top_p", "seed", "stop",
-    "frequency_penalty", "presence_penalty", "prompt_cache_key", "json_schema",
-    "max_completion_tokens", NULL};
-/* Reasoning models answer 400 to sampling parameters. */
-static const char *const accepts_reasoning[] = {"seed", "reasoning_effort", "verbosity",
-    "prompt_cache_key", "json_schema", "max_completion_tokens", NULL};
-static const char *const accepts_deepseek[] = {"temperature", "top_p", "stop", "frequency_penalty",
-    "presence_penalty", "json_object", "max_tokens", NULL};
-
-/* The codec's own; a second n or a larger limit would break the hold's upper bound. */
 static const char *const reserved[] = {"model", "messages", "stream", "stream_options", "n",
-    "best_of", "max_tokens", "max_completion_tokens", "response_format", "json_schema",
-    "json_object", NULL};
-
-static bool host_is(const char *url, const char *host)
-{
-    const char *p = strstr(url, "://");
-    p = p ? p + 3 : url;
-    size_t n = strlen(host);
-    return strncasecmp(p, host, n) == 0 && (p[n] == '\0' || p[n] == '/' || p[n] == ':');
-}
-
-static bool reasons(const char *model)
-{
-    if (model[0] == 'o' && isdigit((unsigned char)model[1]))
-        return true;
-    return strncmp(model, "gpt-", 4) == 0 && model[4] >= '5' && model[4] <= '9';
-}
-
-static const char *const *default_accepts(const struct mr_provider *provider, const char *model)
-{
-    if (host_is(provider->base_url, "api.openai.com"))
-        return reasons(model) ? accepts_reasoning : accepts_openai;
-    if (host_is(provider->base_url, "api.deepseek.com"))
-        return accepts_deepseek;
-    return accepts_common;
-}
-
-#define ACCEPTS_MAX 64
-
-/* The model's own list as a NULL-terminated one, or the default for its host. */
-static const char *const *accepted(const struct mr_provider *provider, const struct mr_model *model,
-    const char *own[static ACCEPTS_MAX + 1])
-{
-    size_t n = model->accepts.count < ACCEPTS_MAX ? model->accepts.count : ACCEPTS_MAX;
-    if (n == 0)
-        return default_accepts(provider, model->model);
-    for (size_t i = 0; i < n; i++)
-        own[i] = model->accepts.items[i];
-    own[n] = NULL;
-    return own;
-}
-
-static bool takes_schema(const char *const *accepts)
-{
-    return mr_wire_listed(accepts, "json_schema") || mr_wire_listed(accepts, "response_format");
-}
+    "best_of", "max_tokens", "max_completion_tokens", "response_format", "service_tier", "tools",
+    "tool_choice", "functions", "function_call", "parallel_tool_calls", "web_search_options",
+    "plugins", "models", "prediction", "modalities", "audio", "json_schema", "json_object",
+    "structured_outputs", "guided_json", "schema", "strict", NULL};
 
 /* Adjacent messages of one role are joined: some chat templates insist that roles alternate. */
-static int put_messages(struct mr_buf *buf, const struct mr_chat *chat, const char *const *accepts)
+static int put_messages(
+    struct mr_buf *buf, const struct mr_chat *chat, const struct mr_accepts *accepts)
 {
-    char *more = NULL;
-    if (chat->schema_text && !takes_schema(accepts) &&
-        asprintf(&more,
-            "Answer with one JSON value and nothing else. It conforms to this JSON Schema:\n%s",
-            chat->schema_text) < 0)
+    bool tell = chat->schema_text &&
+                (accepts->form == MR_FORM_NONE || accepts->form == MR_FORM_JSON_OBJECT);
+    char *more = tell ? mr_wire_instruction(chat) : NULL;
+    if (tell && !more)
         return -ENOMEM;
     int rc = mr_buf_puts(buf, ",\"messages\":[");
     if (rc == 0 && (more || mr_wire_has(chat, MR_ROLE_SYSTEM))) {
@@ -109,37 +57,62 @@ static int put_schema_name(struct mr_buf *buf, const char *name)
     return mr_buf_puts(buf, n > 0 ? safe : "answer");
 }
 
-static int put_response_format(
-    struct mr_buf *buf, const struct mr_chat *chat, const char *const *accepts)
+/* Strict mode takes closed schemas only; for others the provider does what it can. What comes back
+ * is validated here in any case. */
+static int put_json_schema(
+    struct mr_buf *buf, const struct mr_chat *chat, const struct mr_accepts *accepts)
 {
-    if (!chat->schema_text)
-        return 0;
-    if (!takes_schema(accepts))
-        return mr_wire_listed(accepts, "json_object")
-                   ? mr_buf_puts(buf, ",\"response_format\":{\"type\":\"json_object\"}")
-                   : 0;
+    bool all_required = false;
+    const char *narrow = chat->schema ? mr_schema_narrow(chat->schema, &all_required) : NULL;
+    bool strict = accepts->strict || (narrow && all_required);
     int rc = mr_buf_puts(
         buf, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"");
     if (rc == 0)
         rc = put_schema_name(buf, chat->schema_name);
-    /* Strict mode refuses many valid schemas, so it is for those who ask; we validate anyway. */
     if (rc == 0)
-        rc = mr_buf_puts(
-            buf, mr_wire_listed(accepts, "strict") ? "\",\"strict\":true" : "\",\"strict\":false");
+        rc = mr_buf_printf(buf, "\",\"strict\":%s,\"schema\":", strict ? "true" : "false");
     if (rc == 0)
-        rc = mr_buf_puts(buf, ",\"schema\":");
-    if (rc == 0)
-        rc = mr_buf_puts(buf, chat->schema_text);
+        rc = mr_buf_puts(buf, strict && narrow ? narrow : chat->schema_text);
     return rc == 0 ? mr_buf_puts(buf, "}}") : rc;
 }
 
-static int put_body(struct mr_buf *buf, const struct mr_provider *provider,
-    const struct mr_chat *chat, const char *const *accepts)
+static int put_form(
+    struct mr_buf *buf, const struct mr_chat *chat, const struct mr_accepts *accepts)
+{
+    if (!chat->schema_text)
+        return 0;
+    const char *before = "", *after = "";
+    switch (accepts->form) {
+    case MR_FORM_NONE:
+        return 0;
+    case MR_FORM_JSON_SCHEMA:
+        return put_json_schema(buf, chat, accepts);
+    case MR_FORM_JSON_OBJECT:
+        return mr_buf_puts(buf, ",\"response_format\":{\"type\":\"json_object\"}");
+    case MR_FORM_SCHEMA:
+        before = ",\"response_format\":{\"type\":\"json_object\",\"schema\":";
+        after = "}";
+        break;
+    case MR_FORM_STRUCTURED_OUTPUTS:
+        before = ",\"structured_outputs\":{\"json\":";
+        after = "}";
+        break;
+    case MR_FORM_GUIDED_JSON:
+        before = ",\"guided_json\":";
+        break;
+    }
+    int rc = mr_buf_puts(buf, before);
+    if (rc == 0)
+        rc = mr_buf_puts(buf, chat->schema_text);
+    return rc == 0 ? mr_buf_puts(buf, after) : rc;
+}
+
+static int put_body(struct mr_buf *buf, const struct mr_endpoint *endpoint,
+    const struct mr_chat *chat, const struct mr_accepts *accepts)
 {
     const struct mr_model *model = chat->model;
-    bool completion =
-        mr_wire_listed(accepts, "max_completion_tokens") ||
-        (!mr_wire_listed(accepts, "max_tokens") && host_is(provider->base_url, "api.openai.com"));
+    bool completion = mr_wire_listed(accepts->items, "max_completion_tokens") &&
+                      !mr_wire_listed(accepts->items, "max_tokens");
     int rc = mr_buf_puts(buf, "{\"model\":");
     if (rc == 0)
         rc = mr_wire_string(buf, model->model, strlen(model->model));
@@ -149,43 +122,45 @@ static int put_body(struct mr_buf *buf, const struct mr_provider *provider,
         rc = mr_buf_printf(buf, ",\"%s\":%d", completion ? "max_completion_tokens" : "max_tokens",
             chat->max_tokens);
     if (rc == 0)
-        rc = put_response_format(buf, chat, accepts);
+        rc = put_form(buf, chat, accepts);
     if (rc == 0)
-        rc = mr_wire_params(buf, model->params, accepts, reserved);
+        rc = mr_wire_params(buf, model->params, accepts->items, reserved);
     /* The default effort buys hidden reasoning tokens that these tasks do not need. */
-    if (rc == 0 && accepts == accepts_reasoning &&
+    if (rc == 0 && !accepts->explicit && mr_wire_listed(accepts->items, "verbosity") &&
         !json_object_get(model->params, "reasoning_effort"))
         rc = mr_buf_puts(buf, ",\"reasoning_effort\":\"low\"");
+    /* Prices and holds are those of the standard tier; a project's default may be a dearer one. */
+    if (rc == 0 && mr_accepts_host(endpoint->base_url, "api.openai.com"))
+        rc = mr_buf_puts(buf, ",\"service_tier\":\"default\"");
     return rc == 0 ? mr_buf_putc(buf, '}') : rc;
 }
 
-static int encode(const struct mr_provider *provider, struct mr_chat *chat, int64_t timeout_ms,
+static int encode(const struct mr_endpoint *endpoint, struct mr_chat *chat, int64_t timeout_ms,
     struct mr_request *ret, struct mr_err *err)
 {
-    struct mr_request request = {.provider = provider,
-        .chat = chat,
-        .auth = provider->key ? MR_AUTH_BEARER : MR_AUTH_NONE,
-        .timeout_ms = timeout_ms};
-    mr_buf_init(&request.body, MR_REQUEST_MAX);
-    const char *own[ACCEPTS_MAX + 1];
-    int rc = put_body(&request.body, provider, chat, accepted(provider, chat->model, own));
-    if (rc == 0 && asprintf(&request.url, "%s/chat/completions", provider->base_url) < 0) {
-        request.url = NULL;
-        rc = -ENOMEM;
-    }
-    if (rc != 0)
-        return mr_wire_refuse(&request, rc, err);
-    *ret = request;
-    return 0;
+    bool azure = mr_accepts_host(endpoint->base_url, ".openai.azure.com");
+    struct mr_request request =
+        mr_wire_begin(endpoint, chat, azure ? MR_AUTH_API_KEY : MR_AUTH_BEARER, timeout_ms);
+    struct mr_accepts accepts;
+    mr_accepts_openai(endpoint, chat->model, &accepts);
+    int rc = put_body(&request.body, endpoint, chat, &accepts);
+    return mr_wire_end(&request, "/chat/completions", rc, ret, err);
 }
 
-static int64_t or_zero(int64_t count)
+/* Cached prompt tokens, under the names they go by: OpenAI, DeepSeek, Moonshot, Mistral. */
+static int64_t read_cached(const json_t *usage)
 {
-    return count < 0 ? 0 : count;
+    int64_t cached =
+        mr_wire_count(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+    if (cached < 0)
+        cached = mr_wire_count(usage, "prompt_cache_hit_tokens");
+    if (cached < 0)
+        cached = mr_wire_count(usage, "cached_tokens");
+    return cached < 0 ? mr_wire_count_or_0(usage, "num_cached_tokens") : cached;
 }
 
 /* prompt_tokens includes what was read from and written to the cache, completion_tokens includes
- * reasoning; some gateways count hidden reasoning in total_tokens only. */
+ * reasoning; some (Gemini, xAI) count hidden reasoning in total_tokens only. */
 static void read_usage(
     const json_t *root, struct mr_answer *ret, const struct mr_request *request, size_t text_len)
 {
@@ -201,10 +176,8 @@ static void read_usage(
     }
     const json_t *in = json_object_get(usage, "prompt_tokens_details");
     const json_t *out = json_object_get(usage, "completion_tokens_details");
-    int64_t cached = mr_wire_count(in, "cached_tokens");
-    if (cached < 0)
-        cached = or_zero(mr_wire_count(usage, "prompt_cache_hit_tokens")); /* DeepSeek */
-    int64_t written = or_zero(mr_wire_count(in, "cache_write_tokens"));
+    int64_t cached = read_cached(usage);
+    int64_t written = mr_wire_count_or_0(in, "cache_write_tokens");
     if (cached + written > prompt) { /* nonsense: charge the whole prompt at the full rate */
         cached = written = 0;
         ret->usage_estimated = true;
@@ -213,7 +186,7 @@ static void read_usage(
         .cached = cached,
         .cache_write = written,
         .output = output,
-        .reasoning = or_zero(mr_wire_count(out, "reasoning_tokens"))};
+        .reasoning = mr_wire_count_or_0(out, "reasoning_tokens")};
     if (ret->usage.reasoning > output)
         ret->usage.reasoning = output;
 }
@@ -238,21 +211,50 @@ static int join_content(const json_t *content, struct mr_buf *buf)
     return 0;
 }
 
+/* What the words of finish_reason mean; those not listed are no answer either. */
+static const struct {
+    const char *word;
+    enum mr_class class;
+    const char *says;
+} ends[] = {
+    {"stop", MR_CLASS_NONE, ""},
+    {"eos", MR_CLASS_NONE, ""},
+    {"end_turn", MR_CLASS_NONE, ""},
+    {"stop_sequence", MR_CLASS_NONE, ""},
+    {"content_filter", MR_CLASS_REFUSED, "the provider's content filter cut it off"},
+    {"safety", MR_CLASS_REFUSED, "the provider's content filter cut it off"},
+    {"recitation", MR_CLASS_REFUSED, "the provider stopped it for repeating a known text"},
+    {"prohibited_content", MR_CLASS_REFUSED, "the provider's content filter cut it off"},
+    {"sensitive", MR_CLASS_REFUSED, "the provider's content filter cut it off"},
+    {"model_length", MR_CLASS_BAD_OUTPUT,
+        "the model's context window was full; shorten the text with {{...|N}}"},
+    {"tool_calls", MR_CLASS_BAD_OUTPUT, "the model called a tool, but has none"},
+    {"function_call", MR_CLASS_BAD_OUTPUT, "the model called a function, but has none"},
+    {"insufficient_system_resource", MR_CLASS_OVERLOADED, "the provider ran out of resources"},
+    {"error", MR_CLASS_SERVER, "the provider failed while it was answering"},
+};
+
 /* Whether the model ended its answer as it should; the text is judged by the caller. */
 static void judge_finish(
     struct mr_answer *ret, const struct mr_request *request, const json_t *message)
 {
     const char *finish = ret->finish_reason;
     const json_t *refusal = json_object_get(message, "refusal");
-    if (strcmp(finish, "content_filter") == 0)
-        mr_wire_fail(ret, request, MR_CLASS_REFUSED, "the provider's content filter cut it off");
-    else if (json_is_string(refusal) && json_string_length(refusal) > 0)
+    bool refused = json_is_string(refusal) && json_string_length(refusal) > 0;
+    size_t i = 0, count = sizeof(ends) / sizeof(ends[0]);
+    if (strcasecmp(finish, "length") == 0 && !refused) {
+        mr_wire_cut(ret, request);
+        return;
+    }
+    while (i < count && strcasecmp(finish, ends[i].word) != 0)
+        i++;
+    if (i < count && ends[i].class == MR_CLASS_REFUSED)
+        mr_wire_fail(ret, request, MR_CLASS_REFUSED, "%s", ends[i].says);
+    else if (refused)
         mr_wire_fail(ret, request, MR_CLASS_REFUSED, "refused: %.400s", json_string_value(refusal));
-    else if (strcmp(finish, "length") == 0)
-        mr_wire_fail(ret, request, MR_CLASS_BAD_OUTPUT,
-            "the answer was cut off at its limit of %d tokens; raise max_tokens",
-            request->chat ? request->chat->max_tokens : 0);
-    else if (finish[0] && strcmp(finish, "stop") != 0 && strcmp(finish, "eos") != 0)
+    else if (i < count && ends[i].class != MR_CLASS_NONE)
+        mr_wire_fail(ret, request, ends[i].class, "%s", ends[i].says);
+    else if (i == count && finish[0])
         mr_wire_fail(
             ret, request, MR_CLASS_BAD_OUTPUT, "the answer ended with finish_reason %s", finish);
 }
@@ -268,7 +270,7 @@ static void decode(
     const json_t *message = json_object_get(choice, "message");
     int rc = join_content(json_object_get(message, "content"), &text);
     ret->billed = true;
-    mr_wire_copy(ret->served_model, sizeof(ret->served_model), json_object_get(root, "model"));
+    mr_wire_served(ret, json_object_get(root, "model"), json_object_get(root, "service_tier"));
     mr_wire_copy(
         ret->finish_reason, sizeof(ret->finish_reason), json_object_get(choice, "finish_reason"));
     read_usage(root, ret, request, text.len);

@@ -4,6 +4,7 @@
 #include "worker/providers/utf8.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int put_escaped(struct mr_buf *buf, unsigned char c)
@@ -62,24 +63,45 @@ bool mr_wire_has(const struct mr_chat *chat, enum mr_chat_role role)
     return false;
 }
 
+static int put_piece(struct mr_buf *buf, const char *s, size_t n, const char **gap)
+{
+    int rc = mr_buf_puts(buf, *gap);
+    *gap = "\\n\\n";
+    return rc == 0 ? put_inside(buf, s, n) : rc;
+}
+
+static int put_role(
+    struct mr_buf *buf, const struct mr_chat *chat, enum mr_chat_role role, const char **gap)
+{
+    int rc = 0;
+    for (size_t i = 0; i < chat->nmessages && rc == 0; i++)
+        if (chat->messages[i].role == role)
+            rc = put_piece(buf, chat->messages[i].text, chat->messages[i].len, gap);
+    return rc;
+}
+
 int mr_wire_messages(
     struct mr_buf *buf, const struct mr_chat *chat, enum mr_chat_role role, const char *more)
 {
     const char *gap = "";
     int rc = mr_buf_putc(buf, '"');
-    for (size_t i = 0; i < chat->nmessages && rc == 0; i++) {
-        const struct mr_chat_message *message = &chat->messages[i];
-        if (message->role != role)
-            continue;
-        rc = mr_buf_puts(buf, gap);
-        if (rc == 0)
-            rc = put_inside(buf, message->text, message->len);
-        gap = "\\n\\n";
-    }
+    if (rc == 0)
+        rc = put_role(buf, chat, role, &gap);
     if (rc == 0 && more)
-        rc = mr_buf_puts(buf, gap);
+        rc = put_piece(buf, more, strlen(more), &gap);
+    return rc == 0 ? mr_buf_putc(buf, '"') : rc;
+}
+
+int mr_wire_all(struct mr_buf *buf, const struct mr_chat *chat, const char *more)
+{
+    const char *gap = "";
+    int rc = mr_buf_putc(buf, '"');
+    if (rc == 0)
+        rc = put_role(buf, chat, MR_ROLE_SYSTEM, &gap);
     if (rc == 0 && more)
-        rc = put_inside(buf, more, strlen(more));
+        rc = put_piece(buf, more, strlen(more), &gap);
+    if (rc == 0)
+        rc = put_role(buf, chat, MR_ROLE_USER, &gap);
     return rc == 0 ? mr_buf_putc(buf, '"') : rc;
 }
 
@@ -114,32 +136,80 @@ int mr_wire_params(struct mr_buf *buf, const json_t *params, const char *const *
     return 0;
 }
 
-int mr_wire_refuse(struct mr_request *request, int code, struct mr_err *err)
+char *mr_wire_instruction(const struct mr_chat *chat)
 {
+    char *text;
+    return asprintf(&text,
+               "Answer with one JSON value and nothing else. It conforms to this JSON Schema:\n%s",
+               chat->schema_text) < 0
+               ? NULL
+               : text;
+}
+
+struct mr_request mr_wire_begin(
+    const struct mr_endpoint *endpoint, struct mr_chat *chat, enum mr_auth auth, int64_t timeout_ms)
+{
+    return (struct mr_request){.endpoint = endpoint,
+        .chat = chat,
+        .auth = endpoint->key ? auth : MR_AUTH_NONE,
+        .timeout_ms = timeout_ms,
+        .body = MR_BUF_INIT(MR_REQUEST_MAX)};
+}
+
+int mr_wire_end(struct mr_request *request, const char *path, int rc, struct mr_request *ret,
+    struct mr_err *err)
+{
+    if (rc == 0 && asprintf(&request->url, "%s%s", request->endpoint->base_url, path) < 0) {
+        request->url = NULL;
+        rc = -ENOMEM;
+    }
+    if (rc == 0) {
+        *ret = *request;
+        return 0;
+    }
     size_t size = request->body.len;
     mr_request_deinit(request);
-    if (code == -EMSGSIZE)
-        return mr_err_set(err, code, MR_CLASS_INVALID,
+    if (rc == -EMSGSIZE)
+        return mr_err_set(err, rc, MR_CLASS_INVALID,
             "the request is larger than %u MiB; shorten the text with {{...|N}}",
             MR_REQUEST_MAX >> 20);
     return mr_err_set(
-        err, code, MR_CLASS_INTERNAL, "out of memory after %zu bytes of a request", size);
+        err, rc, MR_CLASS_INTERNAL, "out of memory after %zu bytes of a request", size);
 }
 
 int64_t mr_wire_count(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
+    return mr_wire_number(json_object_get(object, key));
+}
+
+int64_t mr_wire_number(const json_t *value)
+{
     double count = json_is_number(value) ? json_number_value(value) : -1;
     return count >= 0 && count < 1e12 ? (int64_t)count : -1;
 }
 
+int64_t mr_wire_count_or_0(const json_t *object, const char *key)
+{
+    int64_t count = mr_wire_count(object, key);
+    return count < 0 ? 0 : count;
+}
+
+void mr_wire_served(struct mr_answer *answer, const json_t *model, const json_t *tier)
+{
+    static const char *const usual[] = {
+        "default", "standard", "auto", "on_demand", "global", "not_available", NULL};
+    char word[17];
+    if (model)
+        mr_wire_copy(answer->served_model, sizeof(answer->served_model), model);
+    mr_wire_copy(word, sizeof(word), tier);
+    size_t n = strlen(answer->served_model);
+    if (word[0] && !mr_wire_listed(usual, word))
+        snprintf(answer->served_model + n, sizeof(answer->served_model) - n, " (%s)", word);
+}
+
 void mr_wire_copy(char *ret, size_t size, const json_t *string)
 {
-    const char *s = json_string_value(string);
-    size_t n = s ? mr_utf8_prefix(s, strlen(s), size - 1) : 0;
-    if (n > 0)
-        memcpy(ret, s, n);
-    ret[n] = '\0';
+    mr_utf8_copy(ret, size, json_string_value(string));
 }
 
 void mr_wire_estimate(struct mr_answer *answer, const struct mr_request *request, size_t text_len)

@@ -1,5 +1,6 @@
 #include "worker/providers/wire.h"
 
+#include "common/custom.h"
 #include "common/json.h"
 #include "common/secret.h"
 
@@ -7,15 +8,16 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define WORDS_MAX 400 /* bytes of a provider's message that are kept */
 
 /* A key that a provider or proxy repeats in its error text must not reach a log or a row. */
-static void blot_out_key(char *text, const struct mr_provider *provider)
+static void blot_out_key(char *text, const struct mr_endpoint *endpoint)
 {
-    const char *key = provider && provider->key ? mr_secret_reveal(provider->key) : "";
+    const char *key = endpoint && endpoint->key ? mr_secret_reveal(endpoint->key) : "";
     size_t n = strlen(key);
     if (n < 4)
         return;
@@ -31,7 +33,7 @@ void mr_wire_fail(struct mr_answer *answer, const struct mr_request *request, en
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    blot_out_key(text, request->provider);
+    blot_out_key(text, request->endpoint);
     struct mr_err err;
     (void)mr_err_set(&err, 0, class, "%s", text);
     answer->class = class;
@@ -60,6 +62,20 @@ void mr_wire_text(
         mr_wire_fail(answer, request, MR_CLASS_BAD_OUTPUT, "the answer is empty");
 }
 
+void mr_wire_cut(struct mr_answer *answer, const struct mr_request *request)
+{
+    const struct mr_usage *usage = &answer->usage;
+    int limit = request->chat ? request->chat->max_tokens : 0;
+    if (!answer->usage_estimated && usage->reasoning > 0 && usage->reasoning * 2 > usage->output)
+        mr_wire_fail(answer, request, MR_CLASS_BAD_OUTPUT,
+            "the answer was cut off at its limit of %d tokens, %lld of them spent on reasoning; "
+            "raise max_tokens or lower the effort",
+            limit, (long long)usage->reasoning);
+    else
+        mr_wire_fail(answer, request, MR_CLASS_BAD_OUTPUT,
+            "the answer was cut off at its limit of %d tokens; raise max_tokens", limit);
+}
+
 static bool is_page(const struct mr_reply *reply)
 {
     if (strncasecmp(reply->content_type, "text/html", 9) == 0)
@@ -75,10 +91,34 @@ static const char *string_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* What a fault's strings point into besides the body. */
+struct notes {
+    char number[24];
+    char words[WORDS_MAX + 1];
+};
+
+/* The provider's words: a string, or whatever JSON stands there (FastAPI's lists of what is wrong
+ * with each field), as text. */
+static const char *words_of(const json_t *value, struct notes *notes)
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (!json_is_object(value) && !json_is_array(value))
+        return NULL;
+    char *all = json_dumps(value, JSON_COMPACT);
+    size_t n = all ? mr_utf8_prefix(all, strlen(all), sizeof(notes->words) - 1) : 0;
+    if (n > 0)
+        memcpy(notes->words, all, n);
+    notes->words[n] = '\0';
+    free(all);
+    return n > 0 ? notes->words : NULL;
+}
+
 /* Providers write {error:{...}} (OpenAI, Anthropic, llama.cpp, new vLLM), {error:"text"} (Ollama,
- * vLLM's 401), {object:"error",message,...} (old vLLM), {detail:...} or {message:...} (FastAPI and
- * gateways). *number keeps a numeric code as text. Returns whether there was an error at all. */
-static bool read_error(const json_t *root, struct mr_fault *fault, char number[static 24])
+ * vLLM's 401), {object:"error",message,...} (old vLLM, Mistral), [{error:{...}}] (Google),
+ * {detail:...} or {message:...} (FastAPI and gateways). Returns whether there was an error at all.
+ */
+static bool read_error(const json_t *root, struct mr_fault *fault, struct notes *notes)
 {
     const json_t *error = json_object_get(root, "error");
     if (json_is_string(error)) {
@@ -91,16 +131,19 @@ static bool read_error(const json_t *root, struct mr_fault *fault, char number[s
         found = object && strcmp(object, "error") == 0;
         error = root;
     }
-    fault->message = string_of(error, "message");
+    fault->message = words_of(json_object_get(error, "message"), notes);
     if (!fault->message)
-        fault->message = string_of(error, "detail");
+        fault->message = words_of(json_object_get(error, "detail"), notes);
     fault->type = string_of(error, "type");
+    if (!fault->type)
+        fault->type = string_of(error, "status");
     fault->detail = string_of(json_object_get(error, "details"), "error_code");
     const json_t *code = json_object_get(error, "code");
     fault->code = json_string_value(code);
     if (json_is_integer(code)) {
-        snprintf(number, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(code));
-        fault->code = number;
+        snprintf(notes->number, sizeof(notes->number), "%" JSON_INTEGER_FORMAT,
+            json_integer_value(code));
+        fault->code = notes->number;
         /* An error object inside a 200: the number is the status it would have had. */
         json_int_t status = json_integer_value(code);
         if (fault->status < 300 && status >= 400 && status < 600)
@@ -109,8 +152,24 @@ static bool read_error(const json_t *root, struct mr_fault *fault, char number[s
     return found;
 }
 
-static void describe(
-    struct mr_answer *ret, const struct mr_request *request, const struct mr_fault *fault)
+/* Google puts the wait into the body: details[].retryDelay = "36.5s". */
+static int64_t read_delay(const json_t *root)
+{
+    const json_t *detail;
+    size_t i;
+    json_array_foreach(json_object_get(json_object_get(root, "error"), "details"), i, detail)
+    {
+        const char *delay = string_of(detail, "retryDelay");
+        char *end;
+        double seconds = delay ? strtod(delay, &end) : -1;
+        if (seconds > 0 && seconds < 86400 && strcmp(end, "s") == 0)
+            return (int64_t)(seconds * 1000) + 1;
+    }
+    return -1;
+}
+
+static void describe(struct mr_answer *ret, const struct mr_request *request,
+    const struct mr_fault *fault, const json_t *root)
 {
     const char *kind = fault->code && !isdigit((unsigned char)fault->code[0]) ? fault->code
                        : fault->type                                          ? fault->type
@@ -119,8 +178,17 @@ static void describe(
                         : fault->page  ? "an HTML page, not the API, answered"
                                        : "no explanation given";
     int n = (int)mr_utf8_prefix(words, strlen(words), WORDS_MAX);
-    mr_wire_fail(ret, request, mr_classify(fault), "HTTP %d%s%.64s: %.*s", fault->status,
-        kind[0] ? " " : "", kind, n, words);
+    enum mr_class class = mr_classify(fault);
+    const char *hint = class == MR_CLASS_INVALID && mr_classify_too_long(fault)
+                           ? " [shorten the text with {{...|N}}, or use a model that takes more]"
+                           : "";
+    mr_wire_fail(ret, request, class, "HTTP %d%s%.64s: %.*s%s", fault->status, kind[0] ? " " : "",
+        kind, n, words, hint);
+    if (class == MR_CLASS_BAD_OUTPUT) { /* the model did write: that is paid for */
+        const char *text = string_of(json_object_get(root, "error"), "failed_generation");
+        ret->billed = true;
+        mr_wire_estimate(ret, request, text ? strlen(text) : 0);
+    }
 }
 
 static void unreadable(struct mr_answer *ret, const struct mr_request *request,
@@ -148,6 +216,12 @@ static void not_answered(
 json_t *mr_wire_open(
     const struct mr_request *request, const struct mr_reply *reply, struct mr_answer *ret)
 {
+    return mr_wire_open_at(request, reply, NULL, ret);
+}
+
+json_t *mr_wire_open_at(const struct mr_request *request, const struct mr_reply *reply,
+    const char *path, struct mr_answer *ret)
+{
     /* "Retry-After: 0" is no advice: the usual back-off is kinder to a provider in trouble. */
     *ret = (struct mr_answer){
         .retry_after_ms = reply->retry_after_ms > 0 ? reply->retry_after_ms : -1};
@@ -159,19 +233,27 @@ json_t *mr_wire_open(
     json_t *root = reply->body.len > 0
                        ? json_loadb(reply->body.data, reply->body.len, JSON_ALLOW_NUL, NULL)
                        : NULL;
-    char number[24];
+    struct notes notes;
     struct mr_fault fault = {.transport = reply->transport,
         .status = reply->status,
         .page = !root && is_page(reply),
         .should_retry = reply->should_retry};
-    bool error = json_is_object(root) && read_error(root, &fault, number);
+    json_t *first = json_is_array(root) ? json_array_get(root, 0) : root;
+    bool error = json_is_object(first) && read_error(first, &fault, &notes);
+    const char *words = json_string_value(mr_custom_first(root, path));
+    if (words && words[0]) {
+        error = true;
+        fault.message = words;
+    }
     bool good = reply->status >= 200 && reply->status < 300;
     if (good && !error && json_is_object(root))
         return root;
     if (good && !error)
         unreadable(ret, request, reply, &fault);
     else
-        describe(ret, request, &fault);
+        describe(ret, request, &fault, first);
+    if (ret->retry_after_ms < 0 && fault.status == 429)
+        ret->retry_after_ms = read_delay(first);
     json_decref(root);
     return NULL;
 }

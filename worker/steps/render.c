@@ -174,6 +174,7 @@ int mr_chat_render(const struct mr_step_input *input, struct mr_chat **ret, stru
         return mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory for a prompt");
     chat->model = step->model;
     chat->schema_text = step->schema_text;
+    chat->schema = step->schema;
     chat->schema_name = step->name;
     chat->task = step->task;
     chat->max_tokens = step->max_tokens;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define POOL "unittest"
+#define SHARDS 2
 
 struct broker {
     struct mr_config_broker config;
@@ -42,6 +43,7 @@ static inline struct broker *broker_from_env(void)
         .heartbeat_s = 10,
         .connect_timeout_ms = 3000,
         .publish_window = 256,
+        .lane_shards = SHARDS,
         .tls = getenv("MILLRACE_TEST_AMQP_CA") != NULL,
         .ca_file = getenv("MILLRACE_TEST_AMQP_CA")};
     broker->random = mr_random_system();
@@ -99,13 +101,13 @@ static inline void declare(struct broker *broker)
     static const char *const pools[] = {POOL};
     struct mr_err err;
     amqp_connection_state_t conn = broker_connect(broker);
-    if (mr_amqp_topology(conn, pools, 1, &err) < 0)
+    if (mr_amqp_topology(conn, pools, 1, SHARDS, &err) < 0)
         fprintf(stderr, "# %s\n", err.msg), abort();
-    char names[3 + MR_TIER_COUNT + 1][MR_QUEUE_MAX] = {MR_QUEUE_DEAD};
-    for (int i = 0; i < MR_LANE_COUNT; i++)
-        mr_lane_queue(POOL, (enum mr_lane)i, names[1 + i]);
+    char names[1 + MR_LANE_COUNT * SHARDS + MR_TIER_COUNT][MR_QUEUE_MAX] = {MR_QUEUE_DEAD};
+    for (int i = 0; i < MR_LANE_COUNT * SHARDS; i++)
+        mr_lane_queue(POOL, (enum mr_lane)(i / SHARDS), i % SHARDS, names[1 + i]);
     for (int i = 0; i < MR_TIER_COUNT; i++)
-        mr_tier_exchange((enum mr_tier)i, names[1 + MR_LANE_COUNT + i]);
+        mr_tier_exchange((enum mr_tier)i, names[1 + MR_LANE_COUNT * SHARDS + i]);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         CHECK(amqp_queue_purge(conn, 1, amqp_cstring_bytes(names[i])));
     mr_amqp_close(conn, true);

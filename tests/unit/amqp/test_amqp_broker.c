@@ -1,8 +1,8 @@
 /* Connecting, topology and publishing against a real broker (see broker.h). */
 #include "tests/unit/amqp/broker.h"
 
-#define LANE "millrace." POOL ".normal"
-#define KEY POOL ".normal"
+#define LANE "millrace." POOL ".normal.0"
+#define KEY POOL ".normal.0"
 
 struct results {
     size_t count[4];
@@ -65,11 +65,11 @@ static void wrong_arguments_are_named(void)
     struct broker *broker = broker_from_env();
     struct mr_err err;
     amqp_connection_state_t conn = broker_connect(broker);
-    amqp_bytes_t queue = amqp_cstring_bytes("millrace.wrongargs.high");
+    amqp_bytes_t queue = amqp_cstring_bytes("millrace.wrongargs.high.0");
     CHECK(amqp_queue_declare(conn, 1, queue, 0, 1, 0, 0, amqp_empty_table));
-    CHECK_INT(mr_amqp_topology(conn, pools, 1, &err), -EEXIST);
-    CHECK(strstr(err.msg, "millrace.wrongargs.high"));
-    CHECK(strstr(err.msg, "rabbitmqctl delete_queue millrace.wrongargs.high"));
+    CHECK_INT(mr_amqp_topology(conn, pools, 1, 1, &err), -EEXIST);
+    CHECK(strstr(err.msg, "millrace.wrongargs.high.0"));
+    CHECK(strstr(err.msg, "rabbitmqctl delete_queue millrace.wrongargs.high.0"));
     CHECK(strstr(err.msg, "millrace init"));
     mr_amqp_close(conn, false);
     conn = broker_connect(broker);
@@ -206,6 +206,58 @@ static void missing_exchange_closes_the_channel(void)
     broker_free(broker);
 }
 
+struct depths {
+    int answers;
+    uint32_t ready;
+    char queue[MR_QUEUE_MAX];
+};
+
+static void on_depth(void *ctx, amqp_bytes_t queue, uint32_t ready)
+{
+    struct depths *depths = ctx;
+    depths->answers++;
+    depths->ready = ready;
+    snprintf(depths->queue, sizeof(depths->queue), "%.*s", (int)queue.len,
+        queue.len ? (const char *)queue.bytes : "");
+}
+
+static void ask(struct mr_publisher *publisher, const char *queue, struct depths *depths)
+{
+    struct mr_err err;
+    int before = depths->answers;
+    CHECK_INT(mr_publisher_ask(publisher, queue, on_depth, depths, &err), 0);
+    for (int i = 0; i < 100 && depths->answers == before; i++)
+        CHECK_INT(mr_publisher_poll(publisher, 100, &err), 0);
+    CHECK_INT(depths->answers, before + 1);
+}
+
+/* A queue that is missing costs the second channel only, which opens again by itself. */
+static void depths_are_told(void)
+{
+    struct broker *broker = broker_from_env();
+    struct results results = {0};
+    struct depths depths = {0};
+    int reported[10] = {0};
+    declare(broker);
+    struct mr_publisher *publisher = publisher_new(broker, &results);
+    ask(publisher, LANE, &depths);
+    CHECK_INT(depths.ready, 0);
+    CHECK_STR(depths.queue, LANE);
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(publish(publisher, MR_EX_JOBS, KEY, &reported[i]), 0);
+    ask(publisher, "millrace.nowhere", &depths);
+    CHECK(depths.ready == MR_DEPTH_UNKNOWN);
+    CHECK_STR(depths.queue, "");
+    for (int i = 5; i < 10; i++)
+        CHECK_INT(publish(publisher, MR_EX_JOBS, KEY, &reported[i]), 0);
+    settle(publisher);
+    ask(publisher, LANE, &depths);
+    CHECK_INT(depths.ready, 10);
+    CHECK_INT(results.count[MR_PUBLISH_OK], 10);
+    mr_publisher_free(publisher);
+    broker_free(broker);
+}
+
 static void full_queue_nacks(void)
 {
     struct broker *broker = broker_from_env();
@@ -213,7 +265,7 @@ static void full_queue_nacks(void)
     struct mr_err err;
     int reported[200] = {0};
     declare(broker);
-    ADMIN("set_policy", "unit-full", "^millrace[.]" POOL "[.]normal$", "{\"max-length\":10}",
+    ADMIN("set_policy", "unit-full", "^millrace[.]" POOL "[.]normal[.]0$", "{\"max-length\":10}",
         "--priority", "90");
     poll(NULL, 0, 500); /* until the queue has it */
     struct mr_publisher *publisher = publisher_new(broker, &results);
@@ -278,5 +330,5 @@ static void killed_connection(void)
 
 TEST_MAIN(TEST(topology_is_idempotent), TEST(wrong_arguments_are_named), TEST(wrong_password),
     TEST(nobody_there), TEST(confirms), TEST(returns), TEST(events_are_not_reported),
-    TEST(missing_exchange_closes_the_channel), TEST(full_queue_nacks), TEST(alarm_blocks),
-    TEST(killed_connection))
+    TEST(missing_exchange_closes_the_channel), TEST(depths_are_told), TEST(full_queue_nacks),
+    TEST(alarm_blocks), TEST(killed_connection))

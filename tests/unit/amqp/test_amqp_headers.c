@@ -28,7 +28,7 @@ static void round_trip(void)
         .attempts = 4,
         .died_ms = 1795200000123,
         .spent_usd = "0.054399",
-        .origin = "main.normal"};
+        .origin = "main.normal.3"};
     struct mr_properties properties;
     struct mr_headers_copy in = {0};
     mr_headers_encode(&out, &properties);
@@ -50,7 +50,7 @@ static void round_trip(void)
     CHECK_INT(in.headers.attempts, 4);
     CHECK_INT(in.headers.died_ms, 1795200000123);
     CHECK_STR(in.headers.spent_usd, "0.054399");
-    CHECK_STR(in.headers.origin, "main.normal");
+    CHECK_STR(in.headers.origin, "main.normal.3");
     mr_headers_copy_deinit(&in);
 }
 
@@ -101,7 +101,7 @@ static void given_up_by_the_broker(void)
 {
     amqp_table_entry_t entries[] = {
         text("x-first-death-reason", "delivery_limit"),
-        text("x-first-death-queue", "millrace.main.low"),
+        text("x-first-death-queue", "millrace.main.low.5"),
     };
     amqp_basic_properties_t props = {
         ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = {.num_entries = 2, .entries = entries}};
@@ -109,7 +109,7 @@ static void given_up_by_the_broker(void)
     CHECK_INT(mr_headers_decode(&props, &in), 0);
     CHECK_STR(in.headers.class, "redelivered");
     CHECK_STR(in.headers.message, "delivery_limit");
-    CHECK_STR(in.headers.origin, "main.low");
+    CHECK_STR(in.headers.origin, "main.low.5");
     mr_headers_copy_deinit(&in);
 }
 

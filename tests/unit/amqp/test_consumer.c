@@ -3,6 +3,7 @@
 #include "worker/io/consumer.h"
 
 #define MESSAGES_MAX 20000
+#define CHANNELS (MR_LANE_COUNT * SHARDS)
 
 /* Bodies are "<number>:" and then that number's low byte up to the length. */
 struct fixture {
@@ -11,7 +12,7 @@ struct fixture {
     struct mr_consumer *consumer;
     unsigned char seen[MESSAGES_MAX];
     size_t distinct, deliveries, redelivered, sessions_lost;
-    size_t lanes[MR_LANE_COUNT];
+    size_t lanes[MR_LANE_COUNT], shards[SHARDS];
     struct mr_delivery *held[MESSAGES_MAX];
     size_t nheld;
     bool hold; /* keep deliveries instead of acking them */
@@ -53,6 +54,7 @@ static void on_delivered(void *ctx, struct mr_delivery *delivery)
     fixture->deliveries++;
     fixture->redelivered += delivery->redelivered;
     fixture->lanes[delivery->lane]++;
+    fixture->shards[delivery->shard]++;
     if (fixture->hold) {
         fixture->held[fixture->nheld++] = delivery;
     } else {
@@ -143,7 +145,8 @@ static void ignore_result(void *ctx, void *token, enum mr_publish_result result,
     CHECK_INT(result, MR_PUBLISH_OK);
 }
 
-/* Message i goes to lane i % 3; the length of each is chosen by `length`. */
+/* Message i goes to lane i % 3, and there to the shards in turn; the length of each is chosen by
+ * `length`. */
 static void send_all(struct broker *broker, int first, int last, size_t (*length)(int number))
 {
     struct mr_publisher *publisher;
@@ -154,7 +157,7 @@ static void send_all(struct broker *broker, int first, int last, size_t (*length
     for (int i = first; i < last;) {
         int n = snprintf(body, 16, "%d:", i);
         memset(body + n, i & 0xff, length(i));
-        mr_lane_key(POOL, (enum mr_lane)(i % MR_LANE_COUNT), key);
+        mr_lane_key(POOL, (enum mr_lane)(i % MR_LANE_COUNT), i / MR_LANE_COUNT % SHARDS, key);
         int rc = mr_publisher_publish(
             publisher, MR_EX_JOBS, key, NULL, body, (size_t)n + length(i), true, NULL, &err);
         CHECK(rc >= 0);
@@ -187,8 +190,8 @@ static void check_queues(struct broker *broker, uint32_t expected)
 {
     char queue[MR_QUEUE_MAX];
     uint32_t sum = 0;
-    for (int lane = 0; lane < MR_LANE_COUNT; lane++) {
-        mr_lane_queue(POOL, (enum mr_lane)lane, queue);
+    for (int i = 0; i < MR_LANE_COUNT * SHARDS; i++) {
+        mr_lane_queue(POOL, (enum mr_lane)(i / SHARDS), i % SHARDS, queue);
         sum += queue_length(broker, queue);
     }
     CHECK_INT(sum, expected);
@@ -197,19 +200,21 @@ static void check_queues(struct broker *broker, uint32_t expected)
 static void prefetches(void)
 {
     CHECK_INT(mr_consumer_prefetch(MR_LANE_HIGH, 256), 256);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_NORMAL, 256), 153);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_LOW, 256), 51);
+    CHECK_INT(mr_consumer_prefetch(MR_LANE_NORMAL, 256), 154);
+    CHECK_INT(mr_consumer_prefetch(MR_LANE_LOW, 256), 52);
     CHECK_INT(mr_consumer_prefetch(MR_LANE_LOW, 1), 1);
     CHECK_INT(mr_consumer_prefetch(MR_LANE_HIGH, 5000), 2000);
 }
 
-static void huge_and_tiny_on_three_channels(void)
+static void huge_and_tiny_on_many_channels(void)
 {
     struct fixture *fixture = fixture_new(50);
     send_all(fixture->broker, 0, 600, mixed);
     run_until(fixture, 600, 600, 0);
     for (int lane = 0; lane < MR_LANE_COUNT; lane++)
         CHECK_INT(fixture->lanes[lane], 200);
+    for (int shard = 0; shard < SHARDS; shard++)
+        CHECK_INT(fixture->shards[shard], 300);
     run_for(fixture, 300);
     struct broker *broker = fixture->broker;
     mr_consumer_drain(fixture->consumer);
@@ -239,7 +244,7 @@ static void acks_are_exact(void)
     run_for(fixture, 100);
     uint64_t old_session = fixture->held[0]->session, old_tag = fixture->held[0]->tag;
     ADMIN("close_all_connections", "unit test");
-    run_until(fixture, 0, 800, 3);
+    run_until(fixture, 0, 800, CHANNELS);
     CHECK_INT(fixture->redelivered, 200);
     for (size_t i = 600; i < 800; i++) { /* exactly those that were not acked */
         int number = number_of(fixture->held[i]);
@@ -249,7 +254,7 @@ static void acks_are_exact(void)
     }
     mr_consumer_ack(fixture->consumer, old_session, old_tag); /* void: must not hurt */
     run_for(fixture, 500);
-    CHECK_INT(fixture->sessions_lost, 3);
+    CHECK_INT(fixture->sessions_lost, CHANNELS);
     fixture_free(fixture);
 }
 
@@ -290,12 +295,12 @@ static void deleted_queue_comes_back(void)
     struct fixture *fixture = fixture_new(100);
     send_all(fixture->broker, 0, 3, tiny);
     run_until(fixture, 3, 3, 0);
-    ADMIN("delete_queue", "millrace." POOL ".low");
+    ADMIN("delete_queue", "millrace." POOL ".low.0");
     run_for(fixture, 1500);
     declare(fixture->broker);
-    send_all(fixture->broker, 3, 6, tiny);
+    send_all(fixture->broker, 6, 9, tiny); /* shard 0 again */
     run_until(fixture, 6, 6, 0);
-    CHECK(fixture->sessions_lost <= 3); /* the lane that had no queue; never the others */
+    CHECK(fixture->sessions_lost <= 3); /* the shard that had no queue; never the others */
     CHECK_INT(fixture->redelivered, 0);
     fixture_free(fixture);
 }
@@ -308,10 +313,10 @@ static void survives_restart(void)
     run_until(fixture, 60, 60, 0);
     fixture->hold = false;
     pid_t pid = admin(false, (const char *const[]){"stop_app", NULL});
-    run_until(fixture, 0, 0, 3);
+    run_until(fixture, 0, 0, CHANNELS);
     waitpid(pid, NULL, 0);
     ADMIN("start_app");
-    run_until(fixture, 60, 120, 3);
+    run_until(fixture, 60, 120, CHANNELS);
     CHECK_INT(fixture->redelivered, 60);
     run_for(fixture, 300);
     check_queues(fixture->broker, 0);
@@ -341,7 +346,7 @@ static void closes_without_a_start(void)
 {
     struct mr_log log = {.fd = 2, .level = MR_ERROR, .program = "test"};
     struct mr_channel_cb cb = {on_delivered, on_lost, NULL};
-    struct mr_config_broker broker = {0};
+    struct mr_config_broker broker = {.lane_shards = SHARDS};
     struct mr_consumer *consumer;
     struct mr_err err;
     uv_loop_t loop;
@@ -355,6 +360,6 @@ static void closes_without_a_start(void)
     CHECK_INT(uv_loop_close(&loop), 0);
 }
 
-TEST_MAIN(TEST(prefetches), TEST(closes_without_a_start), TEST(huge_and_tiny_on_three_channels),
+TEST_MAIN(TEST(prefetches), TEST(closes_without_a_start), TEST(huge_and_tiny_on_many_channels),
     TEST(acks_are_exact), TEST(requeue_gives_back), TEST(pause_and_resume),
     TEST(deleted_queue_comes_back), TEST(survives_restart), TEST(too_large_is_dead_lettered))

@@ -163,7 +163,7 @@ static void every_kind_arrives(void)
     CHECK_INT(queue_length(fixture->broker, MR_QUEUE_DEAD), 1);
     CHECK_INT(queue_length(fixture->broker, "millrace.delay.5s"), 1);
     run_for(fixture, 6500); /* the delayed one comes home */
-    CHECK_INT(queue_length(fixture->broker, "millrace." POOL ".normal"), 2);
+    CHECK_INT(queue_length(fixture->broker, "millrace." POOL ".normal.0"), 2);
     fixture_free(fixture);
 }
 
@@ -174,7 +174,7 @@ static void unknown_pool_is_refused(void)
     mr_outbox_publish(fixture->outbox, message(2, MR_PUBLISH_HOME, POOL));
     run_until(fixture, 2);
     CHECK_INT(fixture->confirmed, 1);
-    CHECK(strstr(fixture->why, "nowhere.normal"));
+    CHECK(strstr(fixture->why, "nowhere.normal.0"));
     fixture_free(fixture);
 }
 
@@ -204,7 +204,7 @@ static void poison_is_found(void)
 static void full_queue_is_waited_out(void)
 {
     struct fixture *fixture = fixture_new();
-    ADMIN("set_policy", "unit-full", "^millrace[.]" POOL "[.]normal$", "{\"max-length\":10}",
+    ADMIN("set_policy", "unit-full", "^millrace[.]" POOL "[.]normal[.]0$", "{\"max-length\":10}",
         "--priority", "90");
     run_for(fixture, 500);
     for (int i = 0; i < 500; i++)
@@ -262,7 +262,7 @@ static void restart_loses_nothing(void)
     for (int i = 0; i < COUNT; i++)
         CHECK_INT(fixture->reports[i], 1);
     unsigned *counts = calloc(COUNT, sizeof(*counts));
-    empty_queue(fixture->broker, "millrace." POOL ".normal", counts);
+    empty_queue(fixture->broker, "millrace." POOL ".normal.0", counts);
     for (int i = 0; i < COUNT; i++)
         CHECK(counts[i] >= 1);
     free(counts);

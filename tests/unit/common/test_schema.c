@@ -233,16 +233,22 @@ static void an_event_conforms_to_its_schema(void)
         "\"spent_usd\":\"0.054399\",\"at\":\"2026-11-20T18:00:00.123Z\"}",
         "{\"v\":1,\"event\":\"job.dead\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
         "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"dead\",\"spent_usd\":\"0.000000\","
-        "\"at\":\"2026-11-20T18:00:00.123Z\",\"new\":1}"};
+        "\"at\":\"2026-11-20T18:00:00.123Z\",\"new\":1}",
+        "{\"v\":1,\"event\":\"cap.reached\",\"tenant\":\"a\",\"period\":\"day\",\"job\":"
+        "\"019357ab-cdef-7123-89ab-0123456789ab\",\"pipeline\":\"p\","
+        "\"at\":\"2026-11-20T18:00:00.123Z\"}"};
     static const char *const bad[] = {
         "{\"v\":1,\"event\":\"step.done\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
         "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"done\",\"at\":\"2026-11-20T18:00:00."
         "123Z\"}",
         "{\"v\":1,\"event\":\"job.done\",\"job\":\"019357ab-cdef-7123-89ab-0123456789ab\","
         "\"tenant\":\"a\",\"pipeline\":\"p\",\"state\":\"skipped\",\"spent_usd\":\"0.000000\","
+        "\"at\":\"2026-11-20T18:00:00.123Z\"}",
+        "{\"v\":1,\"event\":\"cap.warning\",\"tenant\":\"a\",\"job\":"
+        "\"019357ab-cdef-7123-89ab-0123456789ab\",\"pipeline\":\"p\","
         "\"at\":\"2026-11-20T18:00:00.123Z\"}"};
     struct mr_schema *schema = compile(mr_embedded_find("schemas/event.schema.json")->text);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         CHECK_INT(mr_schema_validate(schema, good[i], strlen(good[i]), NULL), 0);
         CHECK_INT(mr_schema_validate(schema, bad[i], strlen(bad[i]), NULL), -EINVAL);
     }
@@ -271,8 +277,55 @@ static void threads_share_a_schema(void)
     mr_schema_free(schema);
 }
 
-TEST_MAIN(TEST(says_what_is_wrong_and_where), TEST(refuses_schemas_it_does_not_understand),
-    TEST(refuses_endless_recursion), TEST(hostile_documents_do_not_stall_it),
-    TEST(counts_characters_not_bytes), TEST(reads_patterns_as_ecmascript),
-    TEST(shipped_schemas_compile), TEST(an_event_conforms_to_its_schema),
-    TEST(threads_share_a_schema))
+static void narrows_what_providers_can_enforce(void)
+{
+    static const char *const rows[][2] = {
+        {"{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
+         "\"additionalProperties\":false,\"required\":[\"kind\",\"names\"],\"properties\":{"
+         "\"kind\":{\"enum\":[\"a\",\"b\"]},\"names\":{\"type\":\"array\",\"maxItems\":5,"
+         "\"description\":\"All\",\"items\":{\"type\":[\"string\",\"null\"],\"minLength\":1}},"
+         "\"n\":{\"anyOf\":[{\"type\":\"integer\",\"minimum\":0},{\"const\":true}]}}}",
+            "{\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"string\",\"enum\":[\"a\","
+            "\"b\"]},\"names\":{\"description\":\"All; maxItems: 5\",\"type\":\"array\",\"items\":{"
+            "\"description\":\"minLength: 1\",\"type\":[\"string\",\"null\"]}},\"n\":{\"anyOf\":["
+            "{\"description\":\"minimum: 0\",\"type\":\"integer\"},{\"type\":\"boolean\",\"enum\":["
+            "true]}]}},\"required\":[\"kind\",\"names\"],\"additionalProperties\":false}"},
+        {"{\"type\":\"object\",\"additionalProperties\":false}",
+            "{\"type\":\"object\",\"properties\":{},\"required\":[],\"additionalProperties\":"
+            "false}"},
+        {"true", NULL},
+        {"{\"type\":\"object\"}", NULL},
+        {"{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", NULL},
+        {"{\"type\":[\"object\",\"null\"],\"additionalProperties\":false}", NULL},
+        {"{\"$ref\":\"#/definitions/a\",\"definitions\":{\"a\":{\"type\":\"object\"}}}", NULL},
+#define INSIDE(schema)                                                                             \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"a\":" schema "}}"
+        {INSIDE("{}"), NULL},
+        {INSIDE("{\"type\":\"object\"}"), NULL},
+        {INSIDE("{\"type\":\"array\"}"), NULL},
+        {INSIDE("{\"enum\":[\"a\",1]}"), NULL},
+        {INSIDE("{\"const\":[]}"), NULL},
+        {INSIDE("{\"type\":\"string\",\"not\":{\"const\":\"b\"}}"), NULL},
+        {INSIDE("{\"oneOf\":[{\"type\":\"string\"}]}"), NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mr_schema *schema = compile(rows[i][0]);
+        bool all_required = true;
+        const char *narrow = mr_schema_narrow(schema, &all_required);
+        CHECK(!all_required || i == 1);
+        CHECK((narrow == NULL) == (rows[i][1] == NULL));
+        if (narrow)
+            CHECK_STR(narrow, rows[i][1]);
+        mr_schema_free(schema);
+    }
+    struct mr_schema *schema = compile(mr_embedded_find("schemas/entities.schema.json")->text);
+    bool all_required = false;
+    CHECK(mr_schema_narrow(schema, &all_required) && all_required);
+    mr_schema_free(schema);
+}
+
+TEST_MAIN(TEST(narrows_what_providers_can_enforce), TEST(says_what_is_wrong_and_where),
+    TEST(refuses_schemas_it_does_not_understand), TEST(refuses_endless_recursion),
+    TEST(hostile_documents_do_not_stall_it), TEST(counts_characters_not_bytes),
+    TEST(reads_patterns_as_ecmascript), TEST(shipped_schemas_compile),
+    TEST(an_event_conforms_to_its_schema), TEST(threads_share_a_schema))

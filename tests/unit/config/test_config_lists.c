@@ -17,14 +17,14 @@ static void own_items_add_and_replace(void)
         "pipelines: ({ name = \"document\"; version = 2; steps = (" CHAT("one", "") "); });");
 
     CHECK_INT(c->nproviders, 2);
-    CHECK_INT(c->nmodels, 3);
+    CHECK_INT(c->nmodels, 4);
     CHECK_INT(c->npipelines, 3);
     const struct mr_pipeline *old = mr_config_pipeline(c, "document", 1);
     CHECK_INT(old->nsteps, 3);
     CHECK_INT(mr_config_pipeline(c, "document", 0)->version, 2);
     const struct mr_model *m = old->steps[1].model;
     CHECK_STR(m->model, "qwen3:8b");
-    CHECK_STR(m->provider->base_url, "http://127.0.0.1:11434/v1");
+    CHECK_STR(m->provider->endpoints[0].base_url, "http://127.0.0.1:11434/v1");
     CHECK(m->provider->kind == MR_PROVIDER_OPENAI);
     CHECK_INT(json_object_size(m->params), 4);
     CHECK(json_real_value(json_object_get(m->params, "temperature")) == 0.25);
@@ -130,9 +130,9 @@ static void keys_are_loaded(void)
                                     "\"key\"; }, { name = \"b\"; kind = \"openai\"; "
                                     "key_env = \"MY_KEY\"; });");
     CHECK_INT(mr_config_load_keys(c, &err), 0);
-    CHECK(!c->providers[0].key);
-    CHECK_STR(mr_secret_reveal(c->providers[1].key), "sk-123");
-    CHECK_STR(mr_secret_reveal(c->providers[2].key), "sk-456");
+    CHECK(!c->providers[0].endpoints[0].key);
+    CHECK_STR(mr_secret_reveal(c->providers[1].endpoints[0].key), "sk-123");
+    CHECK_STR(mr_secret_reveal(c->providers[2].endpoints[0].key), "sk-456");
     mr_config_unref(c);
     CHECK_INT(chmod("key", 0644), 0);
     c = load_text("providers: ({ name = \"a\"; kind = \"openai\"; key_file = \"key\"; });");

@@ -119,7 +119,7 @@ static void secrets_are_not_echoed(void)
                       "base_url = \"https://me:hunter2@x/v1\"; });");
     CHECK(mr_config_load("t.cfg", &c, &err) < 0);
     CHECK(!strstr(err.msg, "hunter2"));
-    CHECK(strstr(err.msg, "providers.base_url"));
+    CHECK(strstr(err.msg, "endpoints.base_url"));
 }
 
 static void paths_start_at_the_file(void)

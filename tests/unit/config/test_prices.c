@@ -75,6 +75,82 @@ static void tiers_and_dates(void)
     mr_prices_deinit(&p);
 }
 
+/* What the vendors charged when the list was made, row by row: provider, model, then input, cached,
+ * cache write, 1-hour write, output and the batch factor. A kind it does not name (0) costs like
+ * input.
+ */
+static const struct {
+    const char *provider, *model, *at;
+    int64_t tokens;
+    double rates[5];
+    int batch;
+} reference[] = {
+    {"openai", "gpt-6-astra", NOW, 0, {10, 1, 12.5, 0, 50}, 50},
+    {"openai", "gpt-6-astra", NOW, 272001, {20, 2, 25, 0, 75}, 50},
+    {"openai", "gpt-6-sol", NOW, 272000, {2, 0.2, 2.5, 0, 10}, 50},
+    {"openai", "gpt-6.1-sol", NOW, 0, {2, 0.1, 0, 0, 10}, 50},
+    {"openai", "gpt-6-luna", NOW, 0, {0.1, 0.01, 0.125, 0, 0.5}, 50},
+    {"openai", "gpt-5.6-sol", NOW, 0, {4, 0.4, 5, 0, 20}, 50},
+    {"openai", "gpt-5.6-sol", "2026-11-22T00:00:00Z", 0, {5, 0.5, 6.25, 0, 30}, 50},
+    {"openai", "gpt-5.6-terra", NOW, 0, {2, 0.2, 2.5, 0, 12}, 50},
+    {"openai", "gpt-5.6-luna", NOW, 0, {0.2, 0.02, 0.25, 0, 1.2}, 50},
+    {"openai", "gpt-5.4", NOW, 0, {2.5, 0.25, 0, 0, 15}, 50},
+    {"openai", "gpt-5.4-mini", NOW, 0, {0.75, 0.075, 0, 0, 4.5}, 50},
+    {"openai", "gpt-5.4-nano", NOW, 0, {0.2, 0.02, 0, 0, 1.25}, 50},
+    {"openai", "gpt-4.1", NOW, 0, {2, 0.5, 0, 0, 8}, 50},
+    {"openai", "gpt-4.1-mini", NOW, 0, {0.4, 0.1, 0, 0, 1.6}, 50},
+    {"openai", "gpt-4o-mini", NOW, 0, {0.15, 0.075, 0, 0, 0.6}, 50},
+    {"openai", "text-embedding-3-small", NOW, 0, {0.02, 0, 0, 0, 0}, 50},
+    {"openai", "text-embedding-3-large", NOW, 0, {0.13, 0, 0, 0, 0}, 50},
+    {"anthropic", "claude-fable-5.1", NOW, 0, {10, 0.25, 12.5, 20, 50}, 50},
+    {"anthropic", "claude-opus-5.5", NOW, 0, {4, 0.2, 5, 8, 20}, 50},
+    {"anthropic", "claude-opus-5", NOW, 0, {5, 0.5, 6.25, 10, 25}, 50},
+    {"anthropic", "claude-opus-4-5-20251101", NOW, 0, {5, 0.5, 6.25, 10, 25}, 50},
+    {"anthropic", "claude-sonnet-5.5", NOW, 0, {2, 0.1, 2.5, 4, 10}, 50},
+    {"anthropic", "claude-haiku-5.5", NOW, 100000, {0.1, 0.01, 0.125, 0.2, 0.5}, 50},
+    {"anthropic", "claude-haiku-5.5", NOW, 100001, {0.5, 0.05, 0.625, 1, 2.5}, 50},
+    {"anthropic", "claude-haiku-4.5", NOW, 0, {1, 0.1, 1.25, 2, 5}, 50},
+    {"gemini", "gemini-3.1-pro-preview", NOW, 200000, {2, 0.2, 0, 0, 12}, 50},
+    {"gemini", "gemini-3.1-pro-preview", NOW, 200001, {4, 0.4, 0, 0, 18}, 50},
+    {"gemini", "gemini-3.8-flash", NOW, 0, {0.75, 0.075, 0, 0, 3.75}, 50},
+    {"gemini", "gemini-3.8-flash", "2027-01-01T00:00:00Z", 0, {1.5, 0.15, 0, 0, 7.5}, 50},
+    {"gemini", "gemini-3.5-flash-lite", NOW, 0, {0.3, 0.03, 0, 0, 2.5}, 50},
+    {"gemini", "gemini-2.5-flash-lite", NOW, 0, {0.1, 0.01, 0, 0, 0.4}, 50},
+    {"mistral", "mistral-large-2512", NOW, 0, {0.5, 0.05, 0, 0, 1.5}, 50},
+    {"mistral", "mistral-medium-3.5", NOW, 0, {1.5, 0, 0, 0, 7.5}, 50},
+    {"mistral", "mistral-small-2603", NOW, 0, {0.15, 0.015, 0, 0, 0.6}, 50},
+    {"deepseek", "deepseek-flash", NOW, 0, {0.3, 0.006, 0, 0, 1.2}, 0}, /* peak */
+    {"deepseek", "deepseek-v4-pro", NOW, 0, {1.32, 0.044, 0, 0, 3.96}, 0},
+    {"groq", "llama-3.3-70b", NOW, 0, {0.59, 0, 0, 0, 0.79}, 50},
+    {"groq", "llama-3.1-8b", NOW, 0, {0.05, 0, 0, 0, 0.08}, 50},
+    {"groq", "gpt-oss-120b", NOW, 0, {0.15, 0.075, 0, 0, 0.6}, 50},
+};
+
+static int64_t micro(double dollars, int64_t otherwise)
+{
+    return dollars > 0 ? (int64_t)(dollars * 1e6 + 0.5) : otherwise;
+}
+
+static void reference_rows(void)
+{
+    struct mr_prices p = shipped();
+
+    for (size_t i = 0; i < sizeof(reference) / sizeof(reference[0]); i++) {
+        const double *want = reference[i].rates;
+        const struct mr_price *got = find(
+            &p, reference[i].provider, reference[i].model, reference[i].at, reference[i].tokens);
+        fprintf(stderr, "# %s\n", reference[i].model);
+        CHECK_INT(got->input, micro(want[0], 0));
+        CHECK_INT(got->cached, micro(want[1], got->input));
+        CHECK_INT(got->cache_write, micro(want[2], got->input));
+        CHECK_INT(got->cache_write_1h, micro(want[3], got->cache_write));
+        CHECK_INT(got->output, micro(want[4], 0));
+        CHECK_INT(got->batch_percent, reference[i].batch);
+        CHECK(strstr(got->source, "202")); /* a date */
+    }
+    mr_prices_deinit(&p);
+}
+
 /* A family's cheap name must not cover a dearer sister. */
 static void unknown_is_never_free(void)
 {
@@ -127,6 +203,7 @@ static void errors_say_where(void)
     refuse("prices: (" ENTRY("inptu = \"1\";") ");", "did you mean 'input'?");
     refuse("prices: (" ENTRY("cached = 0.5;") ");", "as a string");
     refuse("prices: (" ENTRY("cached = \"-1\";") ");", "p.cfg:1: prices.cached");
+    refuse("prices: (" ENTRY("batch_percent = 101;") ");", "prices.batch_percent");
     refuse("prices: (" ENTRY("from = \"soon\";") ");", "dates");
     refuse("prices: (" ENTRY("from = \"2026-02-01\"; to = \"2026-01-01\";") ");", "after");
     refuse("prices: ({ provider = \"p\"; models = [\"a*b\"]; input = \"1\"; output = \"2\"; });",
@@ -144,9 +221,10 @@ static void defaults_are_never_less(void)
     CHECK_INT(prices.count, 1);
     CHECK_INT(prices.items[0].cached, 1000000);
     CHECK_INT(prices.items[0].cache_write_1h, 3000000);
+    CHECK_INT(prices.items[0].batch_percent, 0);
     CHECK_INT(prices.items[0].from_ms, at("2026-01-01T10:00:00Z"));
     mr_prices_deinit(&prices);
 }
 
-TEST_MAIN(TEST(golden_vector), TEST(tiers_and_dates), TEST(unknown_is_never_free),
-    TEST(errors_say_where), TEST(defaults_are_never_less))
+TEST_MAIN(TEST(golden_vector), TEST(tiers_and_dates), TEST(reference_rows),
+    TEST(unknown_is_never_free), TEST(errors_say_where), TEST(defaults_are_never_less))

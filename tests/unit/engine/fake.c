@@ -9,9 +9,11 @@ const char fake_good_body[] = "{\"id\":\"r\",\"model\":\"m-1\",\"choices\":[{\"i
                               "{\"role\":\"assistant\",\"content\":\"fine\"}}],\"usage\":{\"prompt_"
                               "tokens\":11,\"completion_tokens\":3}}";
 
-static const char config_text[] =
+static const char one_provider[] =
     "providers: ({ name = \"p\"; kind = \"openai\"; base_url = \"http://127.0.0.1:1/v1\"; });\n"
-    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; });\n"
+    "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; });\n";
+
+static const char config_text[] =
     "pipelines: (\n"
     "  { name = \"doc\"; version = 2; steps = (\n"
     "    { name = \"extract\"; kind = \"extract\"; },\n"
@@ -19,6 +21,17 @@ static const char config_text[] =
     "}); },\n"
     "  { name = \"far\"; steps = ({ name = \"far\"; kind = \"chat\"; model = \"m\"; prompt = "
     "\"{{input.text}}\"; pool = \"gpu\"; }); },\n"
+    "  { name = \"hard\"; steps = ({ name = \"hard\"; kind = \"chat\"; model = \"m\"; prompt = "
+    "\"{{input.text}}\"; }); },\n"
+    "  { name = \"split\"; steps = (\n"
+    "    { name = \"far\"; kind = \"chat\"; model = \"m\"; prompt = \"{{input.text}}\"; pool = "
+    "\"gpu\"; },\n"
+    "    { name = \"near\"; kind = \"chat\"; model = \"m\"; prompt = \"{{input.text}}\"; after = "
+    "(); }); },\n"
+    "  { name = \"pair\"; steps = (\n"
+    "    { name = \"left\"; kind = \"chat\"; model = \"m\"; prompt = \"{{input.text}}\"; },\n"
+    "    { name = \"right\"; kind = \"chat\"; model = \"m\"; prompt = \"{{input.text}}\"; after = "
+    "(); }); },\n"
     "  { name = \"soft\"; steps = ({ name = \"soft\"; kind = \"chat\"; model = \"m\"; prompt = "
     "\"{{input.text}}\"; on_error = \"skip\"; }); },\n"
     "  { name = \"mild\"; steps = ({ name = \"mild\"; kind = \"chat\"; model = \"m\"; prompt = "
@@ -56,6 +69,7 @@ static void on_publish(void *ctx, struct mr_publish *publish)
         fake->published[fake->npublished++] = publish;
         return;
     }
+    snprintf(fake->news, sizeof(fake->news), "%s", publish->body);
     snprintf(fake->events[fake->nevents++], sizeof(fake->events[0]), "%s", publish->event);
     mr_publish_free(publish);
 }
@@ -87,6 +101,19 @@ static void on_call(void *ctx, void *token, const struct mr_request *request)
     fake->calls[fake->ncalls++] = token;
 }
 
+static void on_probe(void *ctx, void *token, const struct mr_endpoint *endpoint)
+{
+    struct fake *fake = ctx;
+    fake->probed = endpoint;
+    fake->probes[fake->nprobes++] = token;
+}
+
+static void on_note(void *ctx, const struct mr_breaker_note *note)
+{
+    struct fake *fake = ctx;
+    fake->notes[fake->nnotes++] = *note;
+}
+
 static void on_extract(void *ctx, void *token, const struct mr_extract_job *job)
 {
     struct fake *fake = ctx;
@@ -98,21 +125,21 @@ static void on_abort(void *ctx, void *token)
     ((struct fake *)ctx)->naborts++;
 }
 
-static void load_config(struct fake *fake, const char *more)
+static void load_config(struct fake *fake, const char *providers, const char *more)
 {
     struct mr_err err = {0};
     FILE *file = fopen("fake.cfg", "we");
-    CHECK(file && fputs(config_text, file) >= 0 && fputs(more, file) >= 0 && fclose(file) == 0);
+    CHECK(file && fprintf(file, "%s%s%s", providers, config_text, more) > 0 && fclose(file) == 0);
     if (mr_config_load("fake.cfg", &fake->config, &err) < 0) {
         fprintf(stderr, "# %s\n", err.msg);
         abort();
     }
 }
 
-void fake_init(struct fake *fake, const char *more)
+static void init(struct fake *fake, const char *providers, const char *more)
 {
     memset(fake, 0, sizeof(*fake));
-    load_config(fake, more);
+    load_config(fake, providers, more);
     fake->prices = (struct mr_prices){.items = &price, .count = 1, .ceiling = price};
     fake->log = (struct mr_log){
         .fd = STDERR_FILENO, .level = (enum mr_level)(MR_ERROR + 1), .program = "test"};
@@ -120,12 +147,26 @@ void fake_init(struct fake *fake, const char *more)
         .clock = {wall, mono, fake},
         .random = mr_random_system(),
         .broker = {on_ack, on_requeue, on_publish, fake},
-        .store = {on_claim, on_commit, on_reject, fake},
-        .caller = {on_call, on_abort, fake},
+        .store = {.claim = on_claim,
+            .commit = on_commit,
+            .reject = on_reject,
+            .note_breaker = on_note,
+            .ctx = fake},
+        .caller = {.start = on_call, .abort = on_abort, .probe = on_probe, .ctx = fake},
         .extractor = {on_extract, on_abort, fake},
         .log = &fake->log,
     };
     CHECK(mr_engine_new(&world, fake->config, &fake->prices, &fake->engine, NULL) == 0);
+}
+
+void fake_init(struct fake *fake, const char *more)
+{
+    init(fake, one_provider, more);
+}
+
+void fake_init_bare(struct fake *fake, const char *providers)
+{
+    init(fake, providers, "");
 }
 
 void fake_deinit(struct fake *fake)
@@ -177,6 +218,13 @@ void fake_committed(struct fake *fake, enum mr_verdict verdict)
     struct mr_commit *commit = fake_commit(fake);
     commit->verdict = verdict;
     mr_engine_committed(fake->engine, commit);
+}
+
+struct mr_call_row *fake_admission(struct fake *fake, enum mr_admission admission)
+{
+    CHECK_INT(fake_commit(fake)->nbegins, 1);
+    fake_commit(fake)->begins[0]->admission = admission;
+    return fake_commit(fake)->begins[0];
 }
 
 void fake_extracted(struct fake *fake, const char *text)

@@ -19,6 +19,7 @@ struct fake {
     size_t npublished;
     char events[FAKE_MAX][32]; /* "job.done" */
     size_t nevents;
+    char news[512]; /* body of the last one */
     struct mr_claim *claims[FAKE_MAX];
     size_t nclaims;
     struct mr_commit *commits[FAKE_MAX];
@@ -29,15 +30,22 @@ struct fake {
     void *calls[FAKE_MAX]; /* tokens */
     const struct mr_request *requests[FAKE_MAX];
     size_t ncalls, naborts;
+    void *probes[FAKE_MAX]; /* tokens */
+    size_t nprobes;
+    const struct mr_endpoint *probed; /* the last one */
+    struct mr_breaker_note notes[FAKE_MAX];
+    size_t nnotes;
     void *extracts[FAKE_MAX];
     size_t nextracts;
 };
 
 /* The engine with pipeline `doc` (extract, then chat step `sum`, pool main), `far` (one chat step
- * in pool gpu) and `soft` and `mild` (one chat step with on_error = skip or degrade). more: extra
- * configuration text, or
- * "". */
+ * in pool gpu), `split` (steps `far` in pool gpu and `near` beside each other) and `hard`, `soft`
+ * and `mild` (one chat step with on_error = fail, skip or degrade). more: extra configuration text,
+ * or "". */
 void fake_init(struct fake *fake, const char *more);
+/* The same pipelines; alias `m` and its provider are the test's own. */
+void fake_init_bare(struct fake *fake, const char *providers);
 void fake_deinit(struct fake *fake);
 
 /* A message of job n (1...) with this tag; extra goes into the JSON object, e.g. ",\"watch\":true".
@@ -48,6 +56,8 @@ void fake_deliver_body(struct fake *fake, uint64_t tag, const char *body);
 /* Answers the last claim, commit, call, extraction or publish. */
 void fake_claimed(struct fake *fake, enum mr_verdict verdict, const char *steps_json);
 void fake_committed(struct fake *fake, enum mr_verdict verdict);
+/* Sets the answer to the last commit's one begin; then say fake_committed. */
+struct mr_call_row *fake_admission(struct fake *fake, enum mr_admission admission);
 void fake_extracted(struct fake *fake, const char *text);
 void fake_replied(struct fake *fake, int status, const char *body);
 void fake_lost_reply(struct fake *fake, enum mr_transport transport);

@@ -38,7 +38,7 @@ static void a_dead_job_gets_its_dead_letter(void)
     fake_deliver(&fake, 1, 10, "doc", "");
     fake.claims[0]->err.class = MR_CLASS_REFUSED;
     snprintf(fake.claims[0]->err.msg, MR_ERR_MAX, "no");
-    snprintf(fake.claims[0]->dead_step, MR_NAME_MAX, "sum");
+    snprintf(fake.claims[0]->error_step, MR_NAME_MAX, "sum");
     fake_claimed(&fake, MR_VERDICT_DEAD, NULL);
     CHECK_INT(fake.published[0]->kind, MR_PUBLISH_DEAD);
     CHECK_INT(fake.published[0]->class, MR_CLASS_REFUSED);

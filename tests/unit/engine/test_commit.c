@@ -86,7 +86,7 @@ static void cancelled_at_begin_keeps_the_results(void)
     fake_committed(&fake, MR_VERDICT_CANCELLED);
     struct mr_commit *commit = fake_commit(&fake);
     CHECK_INT(fake.ncommits, 2);
-    CHECK_INT(commit->nsteps, 1);
+    CHECK_INT(commit->nsteps, 0); /* they were written with the refusal */
     CHECK_INT(commit->nbegins, 0);
     CHECK_INT(commit->move, MR_MOVE_CANCELLED);
     fake_committed(&fake, MR_VERDICT_OK);
@@ -159,9 +159,35 @@ static void the_deadline_stops_a_job_between_calls(void)
     fake_deinit(&fake);
 }
 
+/* The words of an answer may be what cannot be stored; its money can. */
+static void a_lost_job_writes_its_money_without_the_words(void)
+{
+    fake_init(&fake, "");
+    fake_deliver(&fake, 1, 10, "pair", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, NULL);
+    fake_committed(&fake, MR_VERDICT_OK);
+    CHECK_INT(fake.ncalls, 2);
+    fake_replied(&fake, 200, fake_good_body);
+    fake_committed(&fake, MR_VERDICT_STALE);
+    fake.ncalls--;
+    fake_replied(&fake, 200, fake_good_body);
+    CHECK_STR(fake_commit(&fake)->settles[0]->served_model, "m-1");
+    mr_err_set(&fake_commit(&fake)->err, 0, MR_CLASS_INVALID, "untranslatable character");
+    int ncommits = fake.ncommits;
+    fake_committed(&fake, MR_VERDICT_REFUSED);
+    CHECK_INT(fake.ncommits, ncommits + 1);
+    CHECK_INT(fake_commit(&fake)->nsettles, 1);
+    CHECK_INT(fake_commit(&fake)->settles[0]->cost_pico, 52);
+    CHECK_STR(fake_commit(&fake)->settles[0]->served_model, "");
+    fake_committed(&fake, MR_VERDICT_STALE);
+    CHECK_INT(fake.npublished, 0); /* it is another worker's to bury */
+    fake_deinit(&fake);
+}
+
 TEST_MAIN(TEST(nothing_leaves_before_its_intent_is_durable),
     TEST(the_last_commit_has_money_result_and_end), TEST(a_stale_lease_sends_nothing),
     TEST(a_late_answer_still_settles_its_call), TEST(cancelled_at_begin_keeps_the_results),
     TEST(what_cannot_be_stored_dies_with_the_reason), TEST(steps_are_announced_to_those_who_watch),
     TEST(a_step_of_another_pool_is_handed_over), TEST(an_old_lease_is_handed_over),
-    TEST(the_deadline_stops_a_job_between_calls))
+    TEST(the_deadline_stops_a_job_between_calls),
+    TEST(a_lost_job_writes_its_money_without_the_words))

@@ -7,8 +7,10 @@ static struct mr_pipeline diamond = {
 
 static void branches_run_side_by_side_and_join(void)
 {
+    static struct mr_step steps[4];
     static struct mr_job job;
     job.pipeline = &diamond;
+    job.steps = steps;
     CHECK_INT(mr_dag_ready(&job, 0), 1);
     job.steps[0].state = MR_STEP_EXTRACTING;
     CHECK_INT(mr_dag_ready(&job, 0), 0);
@@ -24,8 +26,10 @@ static void branches_run_side_by_side_and_join(void)
 
 static void a_back_off_ends_at_its_time(void)
 {
+    static struct mr_step steps[4];
     static struct mr_job job;
     job.pipeline = &diamond;
+    job.steps = steps;
     job.steps[0].state = MR_STEP_ENDED;
     job.steps[1].state = job.steps[2].state = MR_STEP_BACKOFF;
     job.steps[1].retry_at_ms = 100;
@@ -38,8 +42,10 @@ static void a_back_off_ends_at_its_time(void)
 
 static void nothing_to_wait_for(void)
 {
+    static struct mr_step steps[4];
     static struct mr_job job;
     job.pipeline = &diamond;
+    job.steps = steps;
     CHECK(mr_dag_next_retry(&job) == INT64_MAX);
 }
 

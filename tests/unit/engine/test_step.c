@@ -25,7 +25,7 @@ static void a_bad_document_ends_the_job(void)
     struct mr_commit *commit = fake_commit(&fake);
     CHECK_INT(commit->move, MR_MOVE_DEAD);
     CHECK_STR(commit->error_step, "extract");
-    CHECK_INT(commit->steps[0].state, MR_STEP_FAILED);
+    CHECK_INT(commit->steps[0]->state, MR_STEP_FAILED);
     fake_deinit(&fake);
 }
 
@@ -70,8 +70,8 @@ static void a_step_may_be_skipped(void)
     run_to_call("soft");
     fake_replied(&fake, 400, "{\"error\":{\"message\":\"no such model\"}}");
     struct mr_commit *commit = fake_commit(&fake);
-    CHECK_INT(commit->steps[0].state, MR_STEP_SKIPPED);
-    CHECK_INT(commit->steps[0].class, MR_CLASS_INVALID);
+    CHECK_INT(commit->steps[0]->state, MR_STEP_SKIPPED);
+    CHECK_INT(commit->steps[0]->class, MR_CLASS_INVALID);
     CHECK_INT(commit->move, MR_MOVE_DONE);
     fake_deinit(&fake);
 }
@@ -89,7 +89,7 @@ static void an_empty_answer_is_paid_and_tried_once_more(void)
     fake_committed(&fake, MR_VERDICT_OK);
     CHECK_INT(fake.ncalls, 2);
     fake_replied(&fake, 200, empty);
-    CHECK_INT(fake_commit(&fake)->steps[0].state, MR_STEP_SKIPPED);
+    CHECK_INT(fake_commit(&fake)->steps[0]->state, MR_STEP_SKIPPED);
     fake_deinit(&fake);
 }
 
@@ -116,14 +116,25 @@ static void a_step_may_degrade(void)
     CHECK_STR(commit->begins[0]->model, "summary");
     fake_committed(&fake, MR_VERDICT_OK);
     CHECK_INT(fake.ncalls, 2);
-    CHECK_INT(fake.requests[1]->provider->kind, MR_PROVIDER_LOCAL);
+    CHECK_INT(fake.requests[1]->endpoint->provider->kind, MR_PROVIDER_LOCAL);
     struct mr_reply reply = {
         .transport = MR_TRANSPORT_LOCAL, .local = json_pack("{s:s}", "text", "well")};
     mr_engine_replied(fake.engine, fake.calls[1], &reply);
     commit = fake_commit(&fake);
     CHECK_INT(commit->move, MR_MOVE_DONE);
-    CHECK_INT(commit->steps[0].state, MR_STEP_DONE);
-    CHECK(commit->steps[0].degraded);
+    CHECK_INT(commit->steps[0]->state, MR_STEP_DONE);
+    CHECK(commit->steps[0]->degraded);
+    fake_deinit(&fake);
+}
+
+/* Whether the last of its calls failed here, or with a worker that died of something else. */
+static void a_used_up_budget_degrades_it_too(void)
+{
+    fake_init(&fake, "");
+    fake_deliver(&fake, 1, 10, "mild", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, "{\"mild\":{\"attempts\":50,\"paid\":50}}");
+    CHECK_INT(fake_commit(&fake)->nbegins, 1);
+    CHECK_STR(fake_commit(&fake)->begins[0]->provider, "local");
     fake_deinit(&fake);
 }
 
@@ -156,6 +167,6 @@ static void every_request_names_its_call(void)
 TEST_MAIN(TEST(a_bad_document_ends_the_job),
     TEST(a_throttled_call_costs_nothing_and_is_tried_again), TEST(a_lost_answer_counts_at_its_hold),
     TEST(a_request_that_never_left_is_released), TEST(a_step_may_be_skipped),
-    TEST(a_step_may_degrade), TEST(a_degraded_step_may_fail_too),
-    TEST(an_empty_answer_is_paid_and_tried_once_more), TEST(a_long_wait_leaves_the_worker),
-    TEST(every_request_names_its_call))
+    TEST(a_step_may_degrade), TEST(a_used_up_budget_degrades_it_too),
+    TEST(a_degraded_step_may_fail_too), TEST(an_empty_answer_is_paid_and_tried_once_more),
+    TEST(a_long_wait_leaves_the_worker), TEST(every_request_names_its_call))

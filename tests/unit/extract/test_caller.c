@@ -1,3 +1,4 @@
+#include "common/custom.h"
 #include "tests/unit/extract/server.h"
 #include "tests/unit/test.h"
 #include "worker/io/caller.h"
@@ -24,6 +25,15 @@ void mr_engine_replied(struct mr_engine *engine, void *token, struct mr_reply *r
     uv_stop((uv_loop_t *)engine); /* the engine of these tests is their loop */
 }
 
+static int probed; /* 0: not yet; 1: well; -1: badly */
+
+void mr_engine_probed(struct mr_engine *engine, void *token, bool ok)
+{
+    CHECK(!in_ops && token == &probed);
+    probed = ok ? 1 : -1;
+    uv_stop((uv_loop_t *)engine);
+}
+
 static int answer(const struct mr_chat *chat, json_t **ret, struct mr_err *err)
 {
     (void)chat;
@@ -37,7 +47,7 @@ struct bench {
     struct mr_caller *caller;
     struct mr_caller_ops ops;
     struct test_server *server;
-    struct mr_provider provider;
+    struct mr_endpoint endpoint;
     struct mr_request requests[8];
 };
 
@@ -50,7 +60,7 @@ static struct bench *setup(void)
     mr_caller_start(b->caller, (struct mr_engine *)&b->loop);
     b->ops = mr_caller_ops(b->caller);
     b->server = test_server_new();
-    b->provider.connect_timeout_ms = 2000;
+    b->endpoint.connect_timeout_ms = 2000;
     return b;
 }
 
@@ -75,7 +85,7 @@ static void teardown(struct bench *b)
         mr_buf_deinit(&got.items[i].reply.body);
         json_decref(got.items[i].reply.local);
     }
-    mr_secret_free(b->provider.key);
+    mr_secret_free(b->endpoint.key);
     test_server_free(b->server);
     free(b);
 }
@@ -87,7 +97,7 @@ static void start(struct bench *b, int slot, const char *path, int64_t timeout_m
     free(r->url);
     mr_buf_deinit(&r->body);
     snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", test_server_port(b->server), path);
-    r->provider = &b->provider;
+    r->endpoint = &b->endpoint;
     r->url = strdup(url);
     r->timeout_ms = timeout_ms;
     r->body = MR_BUF_INIT(1 << 20);
@@ -132,7 +142,7 @@ static void test_key_goes_on_the_wire_only(void)
     struct bench *b = setup();
     struct mr_err err;
     setenv("TEST_KEY", "sk-test-123", 1);
-    CHECK_INT(mr_secret_from_env("TEST_KEY", &b->provider.key, &err), 0);
+    CHECK_INT(mr_secret_from_env("TEST_KEY", &b->endpoint.key, &err), 0);
     b->requests[0].auth = MR_AUTH_BEARER;
     b->requests[1].auth = MR_AUTH_X_API_KEY;
     b->requests[1].headers[0] = (char *)"anthropic-version: 2023-06-01";
@@ -144,9 +154,20 @@ static void test_key_goes_on_the_wire_only(void)
     CHECK(strstr(test_server_last(b->server), "x-api-key: sk-test-123\r\n"));
     CHECK(strstr(test_server_last(b->server), "anthropic-version: 2023-06-01\r\n"));
     CHECK(!strstr(test_server_last(b->server), "Authorization"));
+    b->requests[3].auth = MR_AUTH_API_KEY;
+    start(b, 3, "/ok", 5000);
+    wait_for(b, 3);
+    CHECK(strstr(test_server_last(b->server), "\r\napi-key: sk-test-123\r\n"));
+    struct mr_custom custom = {.key_header = (char *)"X-Token: token "};
+    struct mr_provider provider = {.kind = MR_PROVIDER_CUSTOM, .custom = &custom};
+    b->endpoint.provider = &provider;
+    b->requests[4].auth = MR_AUTH_CUSTOM;
+    start(b, 4, "/ok", 5000);
+    wait_for(b, 4);
+    CHECK(strstr(test_server_last(b->server), "X-Token: token sk-test-123\r\n"));
     b->requests[2].headers[0] = (char *)"evil: a\r\nX-Injected: b";
     start(b, 2, "/ok", 5000);
-    CHECK_INT(wait_for(b, 3)->transport, MR_TRANSPORT_NOT_SENT);
+    CHECK_INT(wait_for(b, 5)->transport, MR_TRANSPORT_NOT_SENT);
     teardown(b);
 }
 
@@ -187,7 +208,7 @@ static void test_bad_names_and_urls_are_not_sent(void)
     start(b, 0, "/ok", 5000);
     wait_for(b, 1);
     struct mr_request *r = &b->requests[1];
-    r->provider = &b->provider;
+    r->endpoint = &b->endpoint;
     r->timeout_ms = 5000;
     r->url = strdup("https://no-such-host.invalid/v1");
     b->ops.start(b->ops.ctx, r, r);
@@ -289,11 +310,46 @@ static void test_abort(void)
     teardown(b);
 }
 
+static int probe(struct bench *b, const char *path)
+{
+    b->endpoint.health = (char *)path;
+    probed = 0;
+    in_ops = true;
+    b->ops.probe(b->ops.ctx, &probed, &b->endpoint);
+    in_ops = false;
+    b->endpoint.health = NULL;
+    while (probed == 0)
+        uv_run(&b->loop, UV_RUN_DEFAULT);
+    return probed;
+}
+
+static void test_health_is_asked_for(void)
+{
+    struct bench *b = setup();
+    struct mr_provider provider = {.name = (char *)"p", .kind = MR_PROVIDER_OPENAI};
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d", test_server_port(b->server));
+    b->endpoint.provider = &provider;
+    b->endpoint.base_url = url;
+    setenv("TEST_KEY", "sk-test-123", 1);
+    CHECK_INT(mr_secret_from_env("TEST_KEY", &b->endpoint.key, NULL), 0);
+    CHECK_INT(probe(b, "/ok"), 1);
+    CHECK(strstr(test_server_last(b->server), "GET /ok HTTP/1.1\r\n"));
+    CHECK(strstr(test_server_last(b->server), "Authorization: Bearer sk-test-123\r\n"));
+    CHECK_INT(probe(b, "/429"), 1); /* it is there, if busy */
+    start(b, 0, "/ok", 5000);
+    wait_for(b, 1);
+    CHECK(strstr(test_server_last(b->server), "POST /ok HTTP/1.1\r\n"));
+    snprintf(url, sizeof(url), "http://127.0.0.1:1"); /* nobody is there */
+    CHECK_INT(probe(b, "/ok"), -1);
+    teardown(b);
+}
+
 static void test_local(void)
 {
     struct bench *b = setup();
     struct mr_request *r = &b->requests[0];
-    r->provider = &b->provider;
+    r->endpoint = &b->endpoint;
     in_ops = true;
     b->ops.start(b->ops.ctx, r, r);
     in_ops = false;
@@ -319,5 +375,5 @@ TEST_MAIN(TEST(test_good_answer), TEST(test_key_goes_on_the_wire_only), TEST(tes
     TEST(test_refused_is_not_sent), TEST(test_bad_names_and_urls_are_not_sent),
     TEST(test_ambiguous_ends), TEST(test_closed_kept_alive_connection_is_not_repeated),
     TEST(test_calls_do_not_wait_for_each_other), TEST(test_idle_close_is_not_an_error),
-    TEST(test_redirects_are_not_followed), TEST(test_abort), TEST(test_local),
-    TEST(test_close_in_flight))
+    TEST(test_redirects_are_not_followed), TEST(test_abort), TEST(test_health_is_asked_for),
+    TEST(test_local), TEST(test_close_in_flight))

@@ -15,7 +15,8 @@ int pgtest_main(int argc, char **argv, const struct mr_test *tests, size_t count
 const char *pgtest_database(void)
 {
     static char name[64];
-    snprintf(name, sizeof(name), "millrace_test_%d", (int)getpid());
+    if (!*name) /* a child of the case works on the same one */
+        snprintf(name, sizeof(name), "millrace_test_%d", (int)getpid());
     return name;
 }
 
@@ -128,26 +129,63 @@ static const char shorthands[] =
     " $$ select steps from millrace.claim(w, 3000, 'main', array[t.id(job)], array['acme'],"
     "  array['document'], array[1], array[5], array[replay], array[null], array['{}'::jsonb],"
     "  array[0::bigint], array[0::bigint]) $$;"
-    "create function t.commit(w bigint, job int, epoch bigint, move text default 'none',"
-    "  step text default null, call int default null, state text default 'done',"
-    "  output jsonb default '{\"text\":\"x\"}', call_step text default 'summarize',"
-    "  timeout_ms bigint default 60000, hold bigint default 500) returns text language sql as $$"
-    " select verdict from millrace.commit_jobs(w, array[t.id(job)], array[epoch], array[move],"
-    "  array[case when move = 'dead' then 'invalid' end], array[case when move = 'dead' then 'bad' "
-    "end],"
-    "  array[case when move = 'dead' then step end], array[0::bigint], array[null],"
-    "  array(select 1 where step is not null), array[step], array[state],"
-    "  array[case when state = 'done' then output end], array[false], array[1], array[null],"
-    "  array[null], array[0::bigint], array[1000::bigint],"
-    "  array(select 1 where call is not null), array[t.id(call)], array[call_step], array[1],"
-    "  array['local'], array['summarizer'], array['summary'], array[hold], array[0::bigint],"
-    "  array[false], array[timeout_ms]) $$;"
     "create function t.settle(call int, cost bigint default 300, state text default 'settled')"
     " returns void language sql as $$ select millrace.settle(array[t.id(call)], array[state],"
     "  array[cost], array[10::bigint], array[0::bigint], array[0::bigint], array[0::bigint],"
     "  array[5::bigint], array[0::bigint], array[null], array[null], array[200], array['req'],"
     "  array['summary-1'], array['stop'], array[12::bigint], array[0::bigint],"
     "  array[false]) $$;"
+    /* With ended: settles that call at cost in the same transaction, as the store does. */
+    "create function t.rows(w bigint, job int, epoch bigint, move text default 'none',"
+    "  step text default null, call int default null, state text default 'done',"
+    "  output jsonb default '{\"text\":\"x\"}', call_step text default 'summarize',"
+    "  timeout_ms bigint default 60000, hold bigint default 500, ended int default null,"
+    "  cost bigint default 300, call_state text default 'settled', key text default null,"
+    "  answer text default null, ttl_ms bigint default 60000, calls int[] default null)"
+    " returns table (verdict text, refused uuid, on_cap text, hopeless boolean, wait_ms bigint,"
+    "  words text, served_model text) language plpgsql as $$"
+    "\n#variable_conflict use_variable\n"
+    " begin"
+    "  if ended is not null then perform t.settle(ended, cost, call_state); end if;"
+    "  if calls is null and call is not null then calls := array[call]; end if;"
+    "  return query select c.verdict, c.call, c.on_cap, c.hopeless, c.wait_ms, c.words,"
+    "  c.served_model from millrace.commit_jobs(w, array[t.id(job)], array[epoch], array[move],"
+    "  array[case when move = 'dead' then 'invalid' end], array[case when move = 'dead' then 'bad' "
+    "end],"
+    "  array[case when move = 'dead' then step end], array[0::bigint], array[null],"
+    "  array(select 1 where step is not null), array[step], array[state],"
+    "  array[case when state = 'done' then output end], array[false], array[1], array[null],"
+    "  array[null], array[0::bigint], array[1000::bigint],"
+    "  array(select 1 from unnest(calls)), array(select t.id(x) from unnest(calls) x),"
+    "  array(select call_step from unnest(calls)), array(select 1 from unnest(calls)),"
+    "  array(select 'local' from unnest(calls)), array(select 'default' from unnest(calls)),"
+    "  array(select 'summarizer' from unnest(calls)), array(select 'summary' from unnest(calls)),"
+    "  array(select null::text from unnest(calls)), array(select hold from unnest(calls)),"
+    "  array(select 0::bigint from unnest(calls)), array(select false from unnest(calls)),"
+    "  array(select timeout_ms from unnest(calls)),"
+    "  array(select case when ended is null then key::bytea end from unnest(calls)),"
+    "  array(select t.id(ended) where ended is not null),"
+    "  array(select t.id(ended) where ended is not null and key is not null),"
+    "  array(select key::bytea where ended is not null and key is not null),"
+    "  array(select answer where ended is not null and key is not null),"
+    "  array(select ttl_ms where ended is not null and key is not null)) c; end $$;"
+    "create function t.commit(w bigint, job int, epoch bigint, move text default 'none',"
+    "  step text default null, call int default null, state text default 'done',"
+    "  output jsonb default '{\"text\":\"x\"}', call_step text default 'summarize',"
+    "  timeout_ms bigint default 60000, hold bigint default 500) returns text language sql as $$"
+    " select verdict from t.rows(w, job, epoch, move, step, call, state, output, call_step,"
+    "  timeout_ms, hold) r where r.refused is null and r.verdict not in ('warned', 'reached') $$;"
+    "create function t.spend(who text default 'acme') returns text language sql security definer as"
+    " $$ select string_agg(period || ':' || spent_pico || case when warned_at is not null then"
+    "  ' warned' else '' end || case when reached_at is not null then ' reached' else '' end, ','"
+    "  order by period, starts) from millrace.spend where tenant = who"
+    "  and (spent_pico > 0 or starts = millrace.period_start(period, now())) $$;"
+    /* Counters that differ from what the calls say. */
+    "create function t.wrong() returns bigint language sql as $$"
+    " select count(*) from millrace.spend s where spent_pico <> (select coalesce(sum(case c.state"
+    "  when 'open' then c.hold_pico else c.cost_pico end), 0) from millrace.calls c"
+    "  where c.tenant = s.tenant and"
+    "  millrace.period_start(s.period, c.started_at) = s.starts) $$;"
     "create function t.worker(name text default 'w') returns bigint language sql as"
     " $$ select millrace.worker_start(name, 'host', 1, 'main', '0') $$;"
     "create function t.calls(job int) returns text language sql security definer as"
@@ -160,6 +198,23 @@ static const char shorthands[] =
 void pgtest_shorthands(PGconn *owner)
 {
     pgtest_rows(owner, "%s", shorthands);
+}
+
+PGconn *pgtest_open_with_workers(void)
+{
+    PGconn *conn = pgtest_open();
+    pgtest_shorthands(conn);
+    pgtest_rows(conn, "select t.worker('one'), t.worker('two'), t.worker('three')");
+    /* Only one session here: let nobody look alive by its lock. */
+    pgtest_rows(conn, "select pg_advisory_unlock_all()");
+    return conn;
+}
+
+void pgtest_let_die(PGconn *conn, int worker)
+{
+    pgtest_rows(
+        conn, "update workers set heartbeat_at = now() - interval '1 hour' where id = %d", worker);
+    pgtest_rows(conn, "update workers set session_at = now() - interval '1 hour'");
 }
 
 void pgtest_config(struct mr_config *ret, bool wrong_port)

@@ -30,5 +30,10 @@ const char *pgtest_rows(PGconn *conn, const char *fmt, ...) MR_PRINTF(2, 3);
 /* Runs SQL that must fail, and returns its SQLSTATE. */
 const char *pgtest_fails(PGconn *conn, const char *fmt, ...) MR_PRINTF(2, 3);
 
+/* pgtest_open with the shorthands and workers 1, 2 and 3, none of which looks alive by its lock. */
+PGconn *pgtest_open_with_workers(void);
+/* Makes a worker look dead: an old heartbeat, and a judge whose own session is older still. */
+void pgtest_let_die(PGconn *conn, int worker);
+
 /* One-job shorthands over the set functions (schema t of the case's database). */
 void pgtest_shorthands(PGconn *owner);

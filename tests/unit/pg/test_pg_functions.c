@@ -3,28 +3,11 @@
 
 #define ROWS(...) pgtest_rows(conn, __VA_ARGS__)
 
-static PGconn *open_with_workers(void)
-{
-    PGconn *conn = pgtest_open();
-    pgtest_shorthands(conn);
-    CHECK_STR(ROWS("select t.worker('one'), t.worker('two'), t.worker('three')"), "1|2|3");
-    /* Only one session here: let nobody look alive by its lock. */
-    ROWS("select pg_advisory_unlock_all()");
-    return conn;
-}
-
-/* Makes a worker look dead: an old heartbeat, and a judge whose own session is older still. */
-static void let_die(PGconn *conn, int worker)
-{
-    ROWS("update workers set heartbeat_at = now() - interval '1 hour' where id = %d", worker);
-    ROWS("update workers set session_at = now() - interval '1 hour'");
-}
-
 static void test_whole_life(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     CHECK_STR(ROWS("select t.claim(1, 1)"), "run/1/0/0");
-    CHECK_STR(ROWS("select t.known(1, 1)"), "-");
+    CHECK_STR(ROWS("select t.known(1, 1) #- '{summarize,since_ms}'"), "-");
     CHECK_STR(ROWS("select t.commit(1, 1, 2, step => 'extract', call => 10)"), "ok");
     CHECK_STR(ROWS("select t.calls(1)"), "summarize:open:0");
     ROWS("select t.settle(10)");
@@ -51,7 +34,7 @@ static void test_whole_life(void)
 
 static void test_saying_it_again(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     CHECK_STR(ROWS("select t.claim(1, 1)"), "run/2/0/0"); /* the answer was lost: no crash */
     for (int i = 0; i < 2; i++)
@@ -77,41 +60,42 @@ static void test_saying_it_again(void)
 
 static void test_fencing(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* no open calls, but it lives */
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/0");
-    let_die(conn, 2);
+    pgtest_let_die(conn, 2);
     CHECK_STR(ROWS("select t.commit(1, 1, 1, step => 'extract', call => 10)"), "stale");
     CHECK_STR(ROWS("select t.commit(1, 1, 1, 'done')"), "stale");
     CHECK_STR(ROWS("select t.commit(2, 9, 1)"), "stale"); /* no such job */
     CHECK_STR(ROWS("select (select count(*) from steps), (select count(*) from calls)"), "0|0");
     CHECK_STR(ROWS("select t.claim(1, 1)"), "run/3/2/0");
     CHECK_STR(ROWS("select t.commit(1, 1, 3, step => 'extract')"), "ok");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 1)"), "run/4/1/0"); /* a finished step ends the row */
     PQfinish(conn);
 }
 
 static void test_busy_until_dead(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, call => 10)");
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-");
     CHECK_STR(ROWS("select t.job(1)"), "running/1/0/0");
     PGconn *other = pgtest_connect("millrace_worker");
     pgtest_rows(other, "select worker_resume(1), worker_heartbeat(1)");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* the lock is held */
     pgtest_rows(other, "select pg_advisory_unlock_all()");
     ROWS("update workers set session_at = now() where id = 2");
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* the judge was away himself */
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 1)"), "run/2/1/500");
     CHECK_STR(ROWS("select t.calls(1)"), "summarize:ambiguous:500");
-    CHECK_STR(ROWS("select t.known(2, 1)"), "{\"summarize\": {\"attempts\": 1}}");
+    CHECK_STR(ROWS("select t.known(2, 1) #- '{summarize,since_ms}'"),
+        "{\"summarize\": {\"paid\": 1, \"attempts\": 1}}");
     CHECK_STR(ROWS("select ambiguous_usd from job_overview"), "0.000000000500");
     /* The late answer counts once, and only as money. */
     ROWS("select t.settle(10, 200)");
@@ -124,7 +108,7 @@ static void test_busy_until_dead(void)
 
 static void test_expired_call_protects_nothing(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, call => 10, timeout_ms => -1000)");
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-"); /* its answer may be on its way here */
@@ -139,10 +123,10 @@ static void test_expired_call_protects_nothing(void)
 
 static void test_locked_rows_are_busy(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     PGconn *other = pgtest_connect("");
     ROWS("select t.claim(1, 1), t.commit(1, 1, 1, call => 10), t.claim(1, 2)");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     pgtest_rows(other, "begin; select from jobs where id = t.id(2) for update;"
                        "select from calls where id = t.id(10) for update");
     CHECK_STR(ROWS("select t.claim(2, 1)"), "busy/-/-/-");
@@ -157,7 +141,7 @@ static void test_locked_rows_are_busy(void)
 
 static void test_duplicates(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     CHECK_STR(ROWS("select t.claim(1, 1, 'k')"), "run/1/0/0");
     CHECK_STR(ROWS("select t.claim(2, 2, 'k')"), "duplicate/-/-/-");
     CHECK_STR(ROWS("select t.claim(2, 2, 'k')"), "duplicate/-/-/-");
@@ -169,7 +153,7 @@ static void test_duplicates(void)
 
 static void test_duplicates_inside_a_batch(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     /* Job 4 twice; 6 and 5 share a key (the older wins); 7 has the key of a known job; 8 is new. */
     ROWS("select t.claim(1, 1, 'known')");
     CHECK_STR(ROWS("select ord, verdict, epoch, error_message from millrace.claim(1, 3000, 'main',"
@@ -186,7 +170,7 @@ static void test_duplicates_inside_a_batch(void)
 
 static void test_cancel(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelled"); /* nobody has seen it yet */
     CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelled");
     CHECK_STR(ROWS("select t.job(1)"), "queued/0/0/0");
@@ -196,15 +180,14 @@ static void test_cancel(void)
     CHECK_STR(ROWS("select t.claim(1, 2, 'k')"), "run/1/0/0"); /* the key is free */
     CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelling");
     CHECK_STR(ROWS("select t.commit(1, 2, 1, step => 'extract', call => 10)"), "cancelled");
-    CHECK_STR(ROWS("select count(*) from steps"), "0");
-    CHECK_STR(ROWS("select t.commit(1, 2, 1, step => 'extract')"), "ok");
+    CHECK_STR(ROWS("select (select count(*) from steps), (select count(*) from calls)"), "1|0");
     CHECK_STR(ROWS("select t.commit(1, 2, 1, 'cancelled')"), "ok");
     CHECK_STR(ROWS("select cancel(t.id(2))"), "cancelled");
     ROWS("select t.claim(1, 3), t.commit(1, 3, 1, 'waiting')");
     CHECK_STR(ROWS("select cancel(t.id(3)), t.job(3)"), "cancelled|cancelled/1/0/0");
     CHECK_STR(ROWS("select t.claim(2, 3)"), "cancelled/-/-/0");
     ROWS("select t.claim(1, 4), cancel(t.id(4))");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select t.claim(2, 4)"), "cancelled/-/-/-"); /* its worker is gone */
     ROWS("select t.claim(1, 5)");
     ROWS("select t.commit(1, 5, 1, 'done')");
@@ -214,7 +197,7 @@ static void test_cancel(void)
 
 static void test_replay(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, step => 'extract', call => 10)");
     ROWS("select t.settle(10)");
@@ -237,7 +220,7 @@ static void test_replay(void)
 
 static void test_replay_of_a_job_that_was_to_be_cancelled(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     CHECK_STR(ROWS("select cancel(t.id(1))"), "cancelling");
     ROWS("select t.commit(1, 1, 1, 'dead')"); /* a step failed before anybody looked */
@@ -250,11 +233,11 @@ static void test_replay_of_a_job_that_was_to_be_cancelled(void)
 /* A worker that died between a step's failure and the job's end leaves the reason behind. */
 static void test_a_failed_step_is_known(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, step => 'extract', state => 'failed')");
     ROWS("update steps set error_class = 'invalid', error_message = 'no text'");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     CHECK_STR(ROWS("select k->'extract'->>'state', k->'extract'->>'class',"
                    " k->'extract'->>'message' from t.known(2, 1) k"),
         "failed|invalid|no text");
@@ -264,7 +247,7 @@ static void test_a_failed_step_is_known(void)
 /* A job that was claimed when nobody knew its pipeline gets its version with the first who does. */
 static void test_version_is_learnt_once(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("update jobs set version = 0");
     ROWS("select t.claim(1, 1)");
@@ -277,7 +260,7 @@ static void test_version_is_learnt_once(void)
 
 static void test_end_leaves_no_call_open(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, call => 10)");
     ROWS("select t.commit(1, 1, 1, call => 11)");
@@ -291,29 +274,30 @@ static void test_end_leaves_no_call_open(void)
 
 static void test_what_was_never_sent_is_no_attempt(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     ROWS("select t.commit(1, 1, 1, call => 10)");
     ROWS("select t.settle(10, 0, 'released')");
     CHECK_STR(ROWS("select t.commit(1, 1, 1, 'waiting')"), "ok");
-    CHECK_STR(ROWS("select t.known(1, 1)"), "-");
+    CHECK_STR(ROWS("select t.known(1, 1) #- '{summarize,since_ms}'"), "-");
     ROWS("select t.commit(1, 1, 2, call => 11)");
     ROWS("select t.settle(11)");
-    CHECK_STR(ROWS("select t.known(1, 1)"), "{\"summarize\": {\"attempts\": 1}}");
+    CHECK_STR(ROWS("select t.known(1, 1) #- '{summarize,since_ms}'"),
+        "{\"summarize\": {\"paid\": 1, \"attempts\": 1}}");
     PQfinish(conn);
 }
 
 static void test_waiting(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
-    let_die(conn, 1);
+    pgtest_let_die(conn, 1);
     ROWS("select t.claim(2, 1)");
     CHECK_STR(ROWS("select verdict from commit_jobs(2, array[t.id(1)], array[2::bigint],"
                    "array['waiting'], array[null], array[null], array[null],"
                    "array[1900000000123], array['gpu'], '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
                    "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
-                   "'{}')"),
+                   "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"),
         "ok");
     CHECK_STR(ROWS("select pool, delay_until at time zone 'UTC', redeliveries from job_overview"),
         "gpu|2030-03-17 17:46:40.123|0");
@@ -326,7 +310,7 @@ static void test_waiting(void)
 
 static void test_legal_moves(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     ROWS("select t.claim(1, 1)");
     CHECK_STR(pgtest_fails(conn, "update jobs set state = 'queued'"), "23514");
     ROWS("select t.commit(1, 1, 1, 'dead')");
@@ -346,7 +330,7 @@ static void test_legal_moves(void)
 
 static void test_rejects(void)
 {
-    PGconn *conn = open_with_workers();
+    PGconn *conn = pgtest_open_with_workers();
     const char *sql =
         "select reject(1, array[t.id(1), t.id(1), t.id(2)], array[null, null, 'acme'],"
         "array[null, null, 'document'], array['invalid', 'invalid', 'invalid'],"
@@ -361,10 +345,29 @@ static void test_rejects(void)
     PQfinish(conn);
 }
 
+/* Two words about one endpoint in a batch, and one about another. */
+static const char *noted(PGconn *conn, const char *first, const char *last)
+{
+    ROWS("select note_breakers(1, array['p', 'p', 'q'], array['a', 'a', 'a'],"
+         "array['%s', '%s', 'open'], array[0::bigint, 0, 0], array[null, null, 'down'])",
+        first, last);
+    return ROWS("select provider, state from breakers order by provider");
+}
+
+static void test_the_last_word_about_a_breaker_counts(void)
+{
+    PGconn *conn = pgtest_open_with_workers();
+    CHECK_STR(noted(conn, "open", "half_open"), "p|half_open\nq|open");
+    CHECK_STR(noted(conn, "half_open", "closed"), "q|open");
+    CHECK_STR(noted(conn, "closed", "open"), "p|open\nq|open");
+    PQfinish(conn);
+}
+
 PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencing),
     TEST(test_busy_until_dead), TEST(test_expired_call_protects_nothing),
     TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
     TEST(test_cancel), TEST(test_replay), TEST(test_replay_of_a_job_that_was_to_be_cancelled),
     TEST(test_a_failed_step_is_known), TEST(test_version_is_learnt_once),
     TEST(test_end_leaves_no_call_open), TEST(test_waiting),
-    TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves), TEST(test_rejects))
+    TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves), TEST(test_rejects),
+    TEST(test_the_last_word_about_a_breaker_counts))

@@ -14,6 +14,7 @@ static void check_same(const struct mr_price *a, const struct mr_price *b)
     CHECK_INT(a->cache_write, b->cache_write);
     CHECK_INT(a->cache_write_1h, b->cache_write_1h);
     CHECK_INT(a->output, b->output);
+    CHECK_INT(a->batch_percent, b->batch_percent);
 }
 
 static void test_store_and_load(void)
@@ -24,9 +25,9 @@ static void test_store_and_load(void)
     int added = -1;
 
     CHECK_INT(mr_prices_parse(NULL, &shipped, &err), 0);
-    CHECK_INT(mr_prices_store(owner, &shipped, &added, &err), 0);
+    CHECK_INT(mr_prices_store(owner, &shipped, false, &added, &err), 0);
     CHECK_INT(added, shipped.count);
-    CHECK_INT(mr_prices_store(owner, &shipped, &added, &err), 0);
+    CHECK_INT(mr_prices_store(owner, &shipped, false, &added, &err), 0);
     CHECK_INT(added, 0);
     CHECK_INT(mr_prices_load(owner, &loaded, &err), 0);
     CHECK_INT(loaded.count, shipped.count);
@@ -51,12 +52,37 @@ static void test_own_rows_stay(void)
                        " output_pico) values ('local', '*', 'epoch', '2030-01-01 00:00Z',"
                        " 1, 2, 3, 4, 5)");
     CHECK_INT(mr_prices_parse(NULL, &shipped, &err), 0);
-    CHECK_INT(mr_prices_store(owner, &shipped, &added, &err), 0);
+    CHECK_INT(mr_prices_store(owner, &shipped, false, &added, &err), 0);
     CHECK_INT(added, shipped.count - 1);
     CHECK_INT(mr_prices_load(owner, &loaded, &err), 0);
     CHECK_STR(loaded.items[0].provider, "local");
     CHECK_INT(loaded.items[0].output, 5);
     CHECK_INT(loaded.items[0].to_ms, INT64_C(1893456000000));
+    mr_prices_deinit(&shipped);
+    mr_prices_deinit(&loaded);
+    PQfinish(owner);
+}
+
+/* A correction overwrites rates in place: the row keeps its id. */
+static void test_replace(void)
+{
+    PGconn *owner = pgtest_open();
+    struct mr_prices shipped, loaded;
+    struct mr_err err;
+    int written;
+
+    CHECK_INT(mr_prices_parse(NULL, &shipped, &err), 0);
+    CHECK_INT(mr_prices_store(owner, &shipped, false, &written, &err), 0);
+    shipped.items[3].output += 7;
+    shipped.items[5].batch_percent = 25;
+    CHECK_INT(mr_prices_store(owner, &shipped, false, &written, &err), 0);
+    CHECK_INT(written, 0);
+    CHECK_INT(mr_prices_store(owner, &shipped, true, &written, &err), 0);
+    CHECK_INT(written, 2);
+    CHECK_INT(mr_prices_load(owner, &loaded, &err), 0);
+    CHECK_INT(loaded.count, shipped.count);
+    for (size_t i = 0; i < loaded.count; i++)
+        check_same(&loaded.items[i], &shipped.items[i]);
     mr_prices_deinit(&shipped);
     mr_prices_deinit(&loaded);
     PQfinish(owner);
@@ -72,10 +98,11 @@ static void test_missing_table(void)
     pgtest_rows(owner, "drop schema millrace cascade");
     CHECK(mr_prices_load(owner, &prices, &err) < 0);
     CHECK(strstr(err.msg, "price list"));
-    CHECK(mr_prices_store(owner, &prices, &added, &err) < 0);
+    CHECK(mr_prices_store(owner, &prices, false, &added, &err) < 0);
     CHECK_INT(added, -1);
     CHECK(!prices.items);
     PQfinish(owner);
 }
 
-PG_TEST_MAIN(TEST(test_store_and_load), TEST(test_own_rows_stay), TEST(test_missing_table))
+PG_TEST_MAIN(TEST(test_store_and_load), TEST(test_own_rows_stay), TEST(test_replace),
+    TEST(test_missing_table))

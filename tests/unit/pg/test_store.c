@@ -1,5 +1,4 @@
-/* The store against a real database, with a small engine of the test's own: every job goes through
- * claim, three steps, two calls and its end. */
+/* The store against a real database. In the test's own engine a job has 3 steps and 2 calls. */
 #include "tests/unit/pg/pgtest.h"
 #include "worker/io/store.h"
 
@@ -11,6 +10,7 @@ struct job {
     struct mr_envelope envelope;
     struct mr_claim claim;
     struct mr_commit commit;
+    struct mr_step_row row;
     struct mr_call_row calls[2];
     int stage;   /* 0 claim, 1-3 commits, 4 ended */
     int answers; /* to the question that is open: never more than one */
@@ -85,7 +85,8 @@ static void ask_commit(struct job *job)
     static const char *const names[] = {"extract", "summarize", "entities"};
     job->commit =
         (struct mr_commit){.owner = job, .id = job->envelope.id, .epoch = job->claim.epoch};
-    job->commit.steps[job->commit.nsteps++] = step(job, names[job->stage - 1]);
+    job->row = step(job, names[job->stage - 1]);
+    job->commit.steps[job->commit.nsteps++] = &job->row;
     if (job->stage > 1)
         settle(job, &job->calls[job->stage - 2]);
     if (job->stage < 3)
@@ -153,6 +154,11 @@ void mr_engine_rejected(struct mr_engine *engine, void *owner)
     CHECK(owner == engine);
 }
 
+void mr_engine_leased(struct mr_engine *engine, struct mr_lease *lease)
+{
+    abort(); /* test_store_lease.c */
+}
+
 /* ---- setting up ---- */
 
 static const struct mr_log log_errors = {2, MR_ERROR, "test"};
@@ -161,11 +167,8 @@ static const struct mr_log log_nothing = {2, MR_ERROR + 1, "test"};
 static void driver_init(struct driver *driver, uv_loop_t *loop, size_t count, size_t window,
     const struct mr_log *log, struct mr_config *config)
 {
-    memset(driver, 0, sizeof(*driver));
-    driver->loop = loop;
-    driver->count = count;
-    driver->window = window;
-    driver->stop_when_done = true;
+    *driver =
+        (struct driver){.loop = loop, .count = count, .window = window, .stop_when_done = true};
     driver->jobs = calloc(count, sizeof(driver->jobs[0]));
     driver->output = json_pack("{s:s}", "text", "what the document says, in short");
     driver->bad = json_pack("{s:s#}", "text", "nul\0here", 8);
@@ -417,8 +420,7 @@ static void test_no_database(void)
     PQfinish(conn);
 }
 
-/* A connection may fail after the worker was registered: the next one does not register it again.
- */
+/* A connection may fail after the worker was registered: it is not registered again. */
 static void test_registers_once(void)
 {
     uv_loop_t loop;

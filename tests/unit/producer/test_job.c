@@ -46,7 +46,8 @@ static void a_line_gets_what_it_lacks(void)
     p.watch = true;
     p.deadline_ms = mr_wall_ms(&p.clock) + 60000;
     CHECK_INT(mr_job_of_line(&p, "f:1", line, strlen(line), &shipment, &err), 0);
-    CHECK_STR(shipment->key, "main.high");
+    CHECK_STR(shipment->pool, "main");
+    CHECK_INT(shipment->lane, MR_LANE_HIGH);
     CHECK_STR(shipment->source, "f:1");
     struct mr_envelope envelope = arrive(shipment);
     CHECK_STR(envelope.tenant, "acme");
@@ -68,7 +69,7 @@ static void a_line_keeps_what_it_has(void)
     static const char line[] = "{\"id\":\"0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000\",\"tenant\":\"x\","
                                "\"priority\":1,\"metadata\":{},\"input\":{\"text\":\"hi\"}}";
     CHECK_INT(mr_job_of_line(&p, "f:1", line, strlen(line), &shipment, &err), 0);
-    CHECK_STR(shipment->key, "main.low");
+    CHECK_INT(shipment->lane, MR_LANE_LOW);
     struct mr_envelope envelope = arrive(shipment);
     mr_uuid_format(&envelope.id, id);
     CHECK_STR(id, "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000");

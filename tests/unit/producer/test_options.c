@@ -80,6 +80,33 @@ static void refuses_what_is_wrong(void)
     refused("--timeout soon", "duration");
 }
 
+#define NOW 1795000000000ll /* 2026-11-18 */
+
+static void time_refused(const char *text, int sign)
+{
+    struct mr_args args;
+    struct mr_err err;
+    char line[64];
+    int64_t ms = 77;
+    snprintf(line, sizeof(line), "--deadline %s", text);
+    CHECK_INT(parse(line, &args, &err), 0);
+    CHECK_INT(mr_args_time(&args, "deadline", NOW, sign, 0, &ms, &err), -EINVAL);
+    CHECK(strstr(err.msg, "years 2000 to 2999"));
+    CHECK_INT(ms, 77);
+    mr_args_deinit(&args);
+}
+
+static void bounds_times(void)
+{
+    time_refused("99999999d", -1);
+    time_refused("99999999d", 1);
+    time_refused("9999d", -1);
+    time_refused("99999999999999999999d", -1);
+    time_refused("0000-01-01", 1);
+    time_refused("1999-12-31T23:59:59.999Z", 1);
+    time_refused("3000-01-01", 1);
+}
+
 static void reads_times(void)
 {
     struct mr_args args;
@@ -87,14 +114,14 @@ static void reads_times(void)
     int64_t ms = 0;
     CHECK_INT(parse("--deadline 2h --timeout 1500ms", &args, &err), 0);
     CHECK_INT(mr_args_number(&args, "timeout", 0), 1500);
-    CHECK_INT(mr_args_time(&args, "deadline", 1000, 1, 0, &ms, &err), 0);
-    CHECK_INT(ms, 1000 + 7200000);
-    CHECK_INT(mr_args_time(&args, "deadline", 10000000, -1, 0, &ms, &err), 0);
-    CHECK_INT(ms, 10000000 - 7200000);
+    CHECK_INT(mr_args_time(&args, "deadline", NOW, 1, 0, &ms, &err), 0);
+    CHECK_INT(ms, NOW + 7200000);
+    CHECK_INT(mr_args_time(&args, "deadline", NOW, -1, 0, &ms, &err), 0);
+    CHECK_INT(ms, NOW - 7200000);
     mr_args_deinit(&args);
-    CHECK_INT(parse("--deadline 1970-01-01T00:00:01Z", &args, &err), 0);
+    CHECK_INT(parse("--deadline 2000-01-01T00:00:01Z", &args, &err), 0);
     CHECK_INT(mr_args_time(&args, "deadline", 5, 1, 0, &ms, &err), 0);
-    CHECK_INT(ms, 1000);
+    CHECK_INT(ms, 946684801000);
     mr_args_deinit(&args);
     CHECK_INT(parse("--deadline tomorrow", &args, &err), 0);
     CHECK_INT(mr_args_time(&args, "deadline", 5, 1, 0, &ms, &err), -EINVAL);
@@ -117,5 +144,5 @@ static void finds_the_nearest_word(void)
     CHECK(!mr_nearest("a-word-that-is-much-longer-than-any-option-could-ever-be", words));
 }
 
-TEST_MAIN(TEST(reads_all_forms), TEST(refuses_what_is_wrong), TEST(reads_times),
+TEST_MAIN(TEST(reads_all_forms), TEST(refuses_what_is_wrong), TEST(reads_times), TEST(bounds_times),
     TEST(finds_the_nearest_word))

@@ -1,30 +1,29 @@
 #include "common/json.h"
 #include "tests/unit/providers/support.h"
 
-static struct mr_provider provider = {
-    .kind = MR_PROVIDER_ANTHROPIC, .base_url = (char *)"https://api.anthropic.com/v1"};
+static struct mr_endpoint endpoint = {.base_url = (char *)"https://api.anthropic.com/v1"};
 
 static void encodes(void)
 {
     char *accepts[] = {(char *)"output_config", (char *)"temperature"};
-    struct mr_model model = {.provider = &provider, .model = (char *)"claude"};
+    struct mr_model model = {.model = (char *)"claude"};
     model.params = json_pack("{s:f,s:i}", "temperature", 0.5, "max_tokens", 9);
     struct mr_request request;
     struct mr_err err;
     const struct mr_codec *codec = mr_codec_of(MR_PROVIDER_ANTHROPIC);
     CHECK_INT(
-        codec->encode(&provider, make_chat(&model, "Be brief", "Hi", NULL), 1, &request, &err), 0);
+        codec->encode(&endpoint, make_chat(&model, "Be brief", "Hi", NULL), 1, &request, &err), 0);
     CHECK_STR(request.url, "https://api.anthropic.com/v1/messages");
     CHECK_STR(request.headers[0], "anthropic-version: 2023-06-01");
     CHECK_STR(request.body.data,
         "{\"model\":\"claude\",\"max_tokens\":100,\"system\":\"Be brief\",\"messages\":[{\"role\":"
         "\"user\",\"content\":\"Hi\"}]}");
     mr_request_deinit(&request);
-    CHECK_INT(codec->encode(&provider, make_chat(&model, NULL, "Hi", "{}"), 1, &request, &err), 0);
+    CHECK_INT(codec->encode(&endpoint, make_chat(&model, NULL, "Hi", "{}"), 1, &request, &err), 0);
     CHECK(strstr(request.body.data, "\"system\":\"Answer with one JSON value"));
     mr_request_deinit(&request);
     model.accepts = (struct mr_strv){accepts, 2};
-    CHECK_INT(codec->encode(&provider, make_chat(&model, NULL, "Hi", "{}"), 1, &request, &err), 0);
+    CHECK_INT(codec->encode(&endpoint, make_chat(&model, NULL, "Hi", "{}"), 1, &request, &err), 0);
     CHECK(!strstr(request.body.data, "\"system\""));
     CHECK(strstr(request.body.data,
         "\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{}}},\"temperature\":"
@@ -35,7 +34,7 @@ static void encodes(void)
 
 static struct mr_answer decode(int status, const char *body)
 {
-    struct mr_request request = {.provider = &provider};
+    struct mr_request request = {.endpoint = &endpoint};
     struct mr_reply reply = make_reply(status, body);
     struct mr_answer answer;
     mr_codec_of(MR_PROVIDER_ANTHROPIC)->decode(&request, &reply, &answer);
@@ -100,7 +99,7 @@ static void judges(void)
 
 static void survives_junk(void)
 {
-    struct mr_request request = {.provider = &provider};
+    struct mr_request request = {.endpoint = &endpoint};
     decode_junk(mr_codec_of(MR_PROVIDER_ANTHROPIC), &request,
         GOOD("[{\"type\":\"text\",\"text\":\"a\"}]", "\"end_turn\""));
 }

@@ -232,11 +232,11 @@ static void refuses_what_it_cannot_do(void)
 static void codec_counts_usage_but_is_free(void)
 {
     const struct mr_codec *codec = mr_codec_of(MR_PROVIDER_LOCAL);
-    struct mr_provider provider = {.kind = MR_PROVIDER_LOCAL};
-    struct mr_model model = {.provider = &provider, .model = (char *)"summary"};
+    struct mr_endpoint endpoint = {.name = (char *)"local"};
+    struct mr_model model = {.model = (char *)"summary"};
     struct mr_request request;
     struct mr_err err;
-    CHECK_INT(codec->encode(&provider, make_chat(&model, "12345678", "Hello there.", NULL), 9,
+    CHECK_INT(codec->encode(&endpoint, make_chat(&model, "12345678", "Hello there.", NULL), 9,
                   &request, &err),
         0);
     CHECK(!request.url && request.timeout_ms == 9);

@@ -4,19 +4,18 @@
 
 #include <unistd.h>
 
-static struct mr_provider provider_at(const char *url)
+static struct mr_endpoint endpoint_at(const char *url)
 {
-    return (struct mr_provider){
-        .name = (char *)"p", .kind = MR_PROVIDER_OPENAI, .base_url = (char *)url};
+    return (struct mr_endpoint){.name = (char *)"p", .base_url = (char *)url};
 }
 
-static json_t *encode(const struct mr_provider *provider, const struct mr_model *model,
+static json_t *encode(const struct mr_endpoint *endpoint, const struct mr_model *model,
     const char *system, const char *user, const char *schema)
 {
     struct mr_request request;
     struct mr_err err;
     const struct mr_codec *codec = mr_codec_of(MR_PROVIDER_OPENAI);
-    int rc = codec->encode(provider, make_chat(model, system, user, schema), 5000, &request, &err);
+    int rc = codec->encode(endpoint, make_chat(model, system, user, schema), 5000, &request, &err);
     CHECK_INT(rc, 0);
     CHECK_INT(request.timeout_ms, 5000);
     CHECK_INT(mr_chat_prompt_bytes(&request), request.body.len);
@@ -34,14 +33,14 @@ static const char *text_at(const json_t *body, const char *a, const char *b)
 
 static void encodes_for_a_local_server(void)
 {
-    struct mr_provider provider = provider_at("http://127.0.0.1:8000/v1");
-    struct mr_model model = {.provider = &provider, .model = (char *)"qwen"};
+    struct mr_endpoint endpoint = endpoint_at("http://127.0.0.1:8000/v1");
+    struct mr_model model = {.model = (char *)"qwen"};
     model.params = json_pack(
         "{s:f,s:i,s:s,s:i}", "temperature", 0.5, "n", 5, "logit_bias", "x", "max_tokens", 9);
     struct mr_request request;
     struct mr_err err;
     CHECK_INT(mr_codec_of(MR_PROVIDER_OPENAI)
-                  ->encode(&provider, make_chat(&model, "Be \"brief\"", "a\nb\x01", NULL), 1,
+                  ->encode(&endpoint, make_chat(&model, "Be \"brief\"", "a\nb\x01", NULL), 1,
                       &request, &err),
         0);
     CHECK_STR(request.url, "http://127.0.0.1:8000/v1/chat/completions");
@@ -56,10 +55,10 @@ static void encodes_for_a_local_server(void)
 
 static void encodes_for_openai(void)
 {
-    struct mr_provider provider = provider_at("https://api.openai.com/v1");
-    struct mr_model model = {.provider = &provider, .model = (char *)"gpt-4.1"};
+    struct mr_endpoint endpoint = endpoint_at("https://api.openai.com/v1");
+    struct mr_model model = {.model = (char *)"gpt-4.1"};
     model.params = json_pack("{s:f}", "temperature", 0.5);
-    json_t *body = encode(&provider, &model, "s", "u", "{\"type\":\"object\"}");
+    json_t *body = encode(&endpoint, &model, "s", "u", "{\"type\":\"object\"}");
     CHECK_INT(json_integer_value(json_object_get(body, "max_completion_tokens")), 100);
     CHECK(!json_object_get(body, "max_tokens"));
     CHECK(json_object_get(body, "temperature"));
@@ -70,7 +69,7 @@ static void encodes_for_openai(void)
     CHECK(json_is_false(json_object_get(schema, "strict")));
     json_decref(body);
     model.model = (char *)"gpt-5.4-mini"; /* refuses sampling parameters, thinks by default */
-    body = encode(&provider, &model, "s", "u", NULL);
+    body = encode(&endpoint, &model, "s", "u", NULL);
     CHECK(!json_object_get(body, "temperature"));
     CHECK_STR(text_at(body, "reasoning_effort", NULL), "low");
     CHECK(!json_object_get(body, "response_format"));
@@ -81,11 +80,10 @@ static void encodes_for_openai(void)
 static void encodes_by_allow_list(void)
 {
     char *accepts[] = {(char *)"max_completion_tokens", (char *)"seed"};
-    struct mr_provider provider = provider_at("http://[::1]:1/v1");
-    struct mr_model model = {
-        .provider = &provider, .model = (char *)"m", .accepts = {.items = accepts, .count = 2}};
+    struct mr_endpoint endpoint = endpoint_at("http://[::1]:1/v1");
+    struct mr_model model = {.model = (char *)"m", .accepts = {.items = accepts, .count = 2}};
     model.params = json_pack("{s:i,s:i}", "seed", 7, "top_p", 1);
-    json_t *body = encode(&provider, &model, NULL, "u", "{\"type\":\"object\"}");
+    json_t *body = encode(&endpoint, &model, NULL, "u", "{\"type\":\"object\"}");
     CHECK_INT(json_integer_value(json_object_get(body, "seed")), 7);
     CHECK_INT(json_integer_value(json_object_get(body, "max_completion_tokens")), 100);
     CHECK(!json_object_get(body, "top_p"));
@@ -96,7 +94,7 @@ static void encodes_by_allow_list(void)
     CHECK(strstr(text_at(first, "content", NULL), "{\"type\":\"object\"}"));
     json_decref(body);
     accepts[0] = (char *)"json_object";
-    body = encode(&provider, &model, NULL, "u", "{\"type\":\"object\"}");
+    body = encode(&endpoint, &model, NULL, "u", "{\"type\":\"object\"}");
     CHECK_STR(text_at(body, "response_format", "type"), "json_object");
     CHECK(json_object_get(body, "max_tokens"));
     json_decref(body);
@@ -105,22 +103,22 @@ static void encodes_by_allow_list(void)
 
 static void encodes_broken_utf8(void)
 {
-    struct mr_provider provider = provider_at("http://h/v1");
-    struct mr_model model = {.provider = &provider, .model = (char *)"m"};
-    json_t *body = encode(&provider, &model, NULL, "a\xff\xc3\xa9\xed\xa0\x80z\xe2\x82", NULL);
+    struct mr_endpoint endpoint = endpoint_at("http://h/v1");
+    struct mr_model model = {.model = (char *)"m"};
+    json_t *body = encode(&endpoint, &model, NULL, "a\xff\xc3\xa9\xed\xa0\x80z\xe2\x82", NULL);
     const json_t *first = json_array_get(json_object_get(body, "messages"), 0);
     CHECK_STR(text_at(first, "content", NULL),
         "a\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd");
     json_decref(body);
 }
 
-static struct mr_provider provider = {.kind = MR_PROVIDER_OPENAI};
+static struct mr_endpoint endpoint = {.name = (char *)"p"};
 
 static struct mr_answer decode(int status, const char *body)
 {
-    struct mr_model model = {.provider = &provider, .model = (char *)"m"};
+    struct mr_model model = {.model = (char *)"m"};
     struct mr_request request = {
-        .provider = &provider, .chat = make_chat(&model, NULL, "twelve bytes", NULL)};
+        .endpoint = &endpoint, .chat = make_chat(&model, NULL, "twelve bytes", NULL)};
     struct mr_reply reply = make_reply(status, body);
     struct mr_answer answer;
     mr_codec_of(MR_PROVIDER_OPENAI)->decode(&request, &reply, &answer);
@@ -291,7 +289,7 @@ static void judges_errors(void)
 
 static void passes_on_transport_and_advice(void)
 {
-    struct mr_request request = {.provider = &provider};
+    struct mr_request request = {.endpoint = &endpoint};
     struct mr_reply reply = {.transport = MR_TRANSPORT_NOT_SENT,
         .detail = "Connection refused",
         .retry_after_ms = -1,
@@ -313,11 +311,11 @@ static void passes_on_transport_and_advice(void)
 
 static void never_repeats_the_key(void)
 {
-    struct mr_provider keyed = {.kind = MR_PROVIDER_OPENAI, .base_url = (char *)"http://h/v1"};
+    struct mr_endpoint keyed = {.base_url = (char *)"http://h/v1"};
     struct mr_err err;
     CHECK(setenv("TEST_KEY", "sk-verysecret", 1) == 0);
     CHECK_INT(mr_secret_from_env("TEST_KEY", &keyed.key, &err), 0);
-    struct mr_model model = {.provider = &keyed, .model = (char *)"m"};
+    struct mr_model model = {.model = (char *)"m"};
     struct mr_request request;
     const struct mr_codec *codec = mr_codec_of(MR_PROVIDER_OPENAI);
     CHECK_INT(codec->encode(&keyed, make_chat(&model, NULL, "u", NULL), 1, &request, &err), 0);
@@ -335,7 +333,7 @@ static void never_repeats_the_key(void)
 
 static void survives_junk(void)
 {
-    struct mr_request request = {.provider = &provider};
+    struct mr_request request = {.endpoint = &endpoint};
     decode_junk(mr_codec_of(MR_PROVIDER_OPENAI), &request,
         GOOD("\"Hello \\u00e9\"", "\"stop\"",
             ",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"prompt_tokens_details\":"
