@@ -18,7 +18,7 @@ OPENAI = {
     "error-500": ("error=500*1", "done", [(GONE, "server"), (PAID, None)], ""),
     "error-502": ("html*1", "done", [(GONE, "server"), (PAID, None)], ""),
     "error-503": ("error=503*1", "done", [(GONE, "overloaded"), (PAID, None)], ""),
-    "error-504": ("error=504*1", "done", [(GONE, "server"), (PAID, None)], ""),
+    "error-504": ("error=504*1", "done", [(MISS, "server"), (PAID, None)], ""),
     "error-529": ("error=529*1", "done", [(GONE, "overloaded"), (PAID, None)], ""),
     "error-500-on": ("error=500", "dead", [(GONE, "server")] * 4, "HTTP 500"),
     "bad-request": ("error=400", "dead", [(GONE, "invalid")], "as the script says"),

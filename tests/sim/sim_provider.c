@@ -15,6 +15,7 @@ enum outcome {
     HUNG_UP,
     SILENT, /* until the timeout, or until somebody gives up */
     BAD_REQUEST,
+    GATEWAY_TIMEOUT, /* a proxy gave up; the provider may have gone on */
 };
 
 struct flight {
@@ -68,7 +69,7 @@ static enum outcome draw(struct sim *sim, const struct mr_endpoint *endpoint)
     if (!sim_trouble(sim, sim->chaos))
         return GOOD;
     static const enum outcome bad[] = {
-        THROTTLED, BROKEN, EMPTY, REFUSED_TO_CONNECT, HUNG_UP, SILENT};
+        THROTTLED, BROKEN, EMPTY, REFUSED_TO_CONNECT, HUNG_UP, SILENT, GATEWAY_TIMEOUT};
     return sim_happens(sim, 20) ? BAD_REQUEST : bad[sim_random(sim, sizeof(bad) / sizeof(bad[0]))];
 }
 
@@ -98,7 +99,7 @@ static void answer(struct sim *sim, struct sim_event *event, bool alive)
     const char *body = flight->outcome == GOOD    ? good_body
                        : flight->outcome == EMPTY ? empty_body
                                                   : "{}";
-    static const int status[] = {200, 429, 500, 200, 0, 0, 0, 400};
+    static const int status[] = {200, 429, 500, 200, 0, 0, 0, 400, 504};
     if (flight->outcome == THROTTLED)
         reply.retry_after_ms = pauses[sim_random(sim, sizeof(pauses) / sizeof(pauses[0]))];
     reply.status = status[flight->outcome];
@@ -147,7 +148,9 @@ static void arrive(struct sim *sim, const struct flight *flight)
         call->billed = 11 * 2 + 3 * 10;
     else if (flight->outcome == EMPTY)
         call->billed = 11 * 2;
-    else if ((flight->outcome == HUNG_UP || flight->outcome == SILENT) && sim_happens(sim, 500))
+    else if ((flight->outcome == HUNG_UP || flight->outcome == SILENT ||
+                 flight->outcome == GATEWAY_TIMEOUT) &&
+             sim_happens(sim, 500))
         call->billed = 11 * 2 + 3 * 10;
 }
 

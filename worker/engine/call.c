@@ -254,7 +254,7 @@ static void price_call(struct mr_call *call, const struct mr_answer *answer)
     struct mr_engine *engine = call->job->engine;
     struct mr_call_row *row = &call->row;
     row->usage = answer->usage;
-    if (answer->class == MR_CLASS_AMBIGUOUS) {
+    if (answer->class == MR_CLASS_AMBIGUOUS || answer->unsure) {
         row->state = MR_CALL_AMBIGUOUS;
         row->cost_pico = row->hold_pico;
         return;
@@ -330,6 +330,6 @@ void mr_call_replied(struct mr_call *call, struct mr_reply *reply)
     step->paid += call->row.state != MR_CALL_RELEASED;
     step->call = NULL;
     if (answer.class != MR_CLASS_NONE)
-        mr_step_failed(step, &err, answer.retry_after_ms);
+        mr_step_failed(step, &err, answer.retry_after_ms, answer.leave);
     mr_answer_deinit(&answer);
 }

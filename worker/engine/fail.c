@@ -128,7 +128,8 @@ static void try_again(struct mr_step *step, const struct mr_err *err, int64_t ad
         mr_step_wait(step, within_patience(step, wait_ms), err);
 }
 
-static void call_failed(struct mr_step *step, const struct mr_err *err, int64_t advised_ms)
+static void call_failed(
+    struct mr_step *step, const struct mr_err *err, int64_t advised_ms, bool leave)
 {
     if (step->paid >= mr_step_def_of(step)->max_attempts) {
         mr_step_last_resort(step, err);
@@ -151,7 +152,10 @@ static void call_failed(struct mr_step *step, const struct mr_err *err, int64_t 
     default:
         if (!is_outage(err->class))
             break;
-        try_again(step, err, advised_ms);
+        if (leave)
+            move_on(step, err, advised_ms, false);
+        else
+            try_again(step, err, advised_ms);
         return;
     }
     mr_step_last_resort(step, err);
@@ -171,12 +175,12 @@ static void extraction_failed(struct mr_step *step, const struct mr_err *err, in
         mr_step_give_up(step, err);
 }
 
-void mr_step_failed(struct mr_step *step, const struct mr_err *err, int64_t advised_ms)
+void mr_step_failed(struct mr_step *step, const struct mr_err *err, int64_t advised_ms, bool leave)
 {
     if (step->job->engine->aborted && given_up(err->class))
         step->state = MR_STEP_PENDING; /* for the worker the job is handed over to */
     else if (mr_step_def_of(step)->kind == MR_STEP_EXTRACT)
         extraction_failed(step, err, advised_ms);
     else
-        call_failed(step, err, advised_ms);
+        call_failed(step, err, advised_ms, leave);
 }

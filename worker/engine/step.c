@@ -120,7 +120,7 @@ void mr_step_extracted(struct mr_step *step, struct mr_extract_result *result)
             (void)json_object_set_new(result->output, "name", json_string(name));
         end_step(step, MR_STEP_DONE, result->output, NULL);
     } else {
-        mr_step_failed(step, &result->err, advised_ms);
+        mr_step_failed(step, &result->err, advised_ms, false);
     }
     result->output = NULL;
 }

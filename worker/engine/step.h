@@ -90,8 +90,8 @@ bool mr_step_degrade(struct mr_step *step, enum mr_class class);
 
 /* ---- fail.c: the one owner of retries ---- */
 /* It failed: another try, another route, or the end of it. advised_ms: the provider's Retry-After,
- * -1 = none. */
-void mr_step_failed(struct mr_step *step, const struct mr_err *err, int64_t advised_ms);
+ * -1 = none. leave: no other try at the same endpoint. */
+void mr_step_failed(struct mr_step *step, const struct mr_err *err, int64_t advised_ms, bool leave);
 /* No route is open. */
 void mr_step_stranded(struct mr_step *step);
 /* No model of the chain is left to ask, or none may be asked any more: it degrades (and is pending

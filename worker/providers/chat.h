@@ -46,6 +46,8 @@ struct mr_answer {
     char served_model[129];
     char finish_reason[33];
     int64_t retry_after_ms; /* -1 = none */
+    bool leave;             /* failed: it is of no use to ask the same endpoint again */
+    bool unsure;            /* failed: it may be billed all the same, nobody knows for how much */
 };
 void mr_answer_deinit(struct mr_answer *answer);
 

@@ -137,8 +137,6 @@ static enum mr_class overruled(enum mr_class class, int should_retry)
         return MR_CLASS_SERVER;
     if (should_retry == 0 && class == MR_CLASS_RATE_LIMITED)
         return MR_CLASS_QUOTA;
-    if (should_retry == 0 && (class == MR_CLASS_SERVER || class == MR_CLASS_OVERLOADED))
-        return MR_CLASS_INVALID;
     return class;
 }
 
@@ -172,4 +170,16 @@ enum mr_class mr_classify(const struct mr_fault *fault)
         break;
     }
     return MR_CLASS_INTERNAL;
+}
+
+bool mr_classify_leave(const struct mr_fault *fault)
+{
+    enum mr_class class = mr_classify(fault);
+    return fault->should_retry == 0 && (class == MR_CLASS_SERVER || class == MR_CLASS_OVERLOADED);
+}
+
+bool mr_classify_unsure(const struct mr_fault *fault)
+{
+    bool timeout = fault->status == 408 || fault->status == 504 || fault->status == 524;
+    return timeout && mr_classify(fault) == MR_CLASS_SERVER;
 }

@@ -20,5 +20,13 @@ struct mr_fault {
 /* Never MR_CLASS_NONE: call it only for a failure. LOCAL failures bring their own class. */
 enum mr_class mr_classify(const struct mr_fault *fault);
 
+/* Whether the provider does not want to be asked again (x-should-retry: false on a failure of its
+ * own): the next route is tried at once. */
+bool mr_classify_leave(const struct mr_fault *fault);
+
+/* Whether the request may have been worked on, and billed, although it failed: whoever passed it
+ * on has stopped waiting for the answer. */
+bool mr_classify_unsure(const struct mr_fault *fault);
+
 /* Whether the request was refused for its length: what its owner can do about that is known. */
 bool mr_classify_too_long(const struct mr_fault *fault);

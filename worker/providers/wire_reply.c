@@ -184,6 +184,8 @@ static void describe(struct mr_answer *ret, const struct mr_request *request,
                            : "";
     mr_wire_fail(ret, request, class, "HTTP %d%s%.64s: %.*s%s", fault->status, kind[0] ? " " : "",
         kind, n, words, hint);
+    ret->leave = mr_classify_leave(fault);
+    ret->unsure = mr_classify_unsure(fault);
     if (class == MR_CLASS_BAD_OUTPUT) { /* the model did write: that is paid for */
         const char *text = string_of(json_object_get(root, "error"), "failed_generation");
         ret->billed = true;

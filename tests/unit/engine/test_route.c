@@ -28,6 +28,14 @@ static void start(const char *pipeline, bool fallback)
     fake_claimed(&fake, MR_VERDICT_RUN, NULL);
 }
 
+/* Comes home with what the database knows of the step. */
+static void come_home(const char *known)
+{
+    init("");
+    fake_deliver(&fake, 1, 10, "hard", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, known);
+}
+
 /* Lets the call go, and answers it with this status. */
 static void answer(int status)
 {
@@ -131,6 +139,44 @@ static void a_long_wait_is_none_where_there_is_another(void)
     fake_deinit(&fake);
 }
 
+/* x-should-retry: false on its failures. */
+static void say_never(int status)
+{
+    struct mr_reply reply = {.status = status, .retry_after_ms = -1, .should_retry = 0};
+    fake_committed(&fake, MR_VERDICT_OK);
+    mr_engine_replied(fake.engine, fake.calls[fake.ncalls - 1], &reply);
+}
+
+static void who_says_not_to_try_again_is_left_at_once(void)
+{
+    start("hard", true);
+    say_never(500);
+    CHECK_STR(begun()->endpoint, "b");
+    say_never(503);
+    CHECK_STR(begun()->route, "fallback 1: p/m-1 overloaded");
+    say_never(500); /* still an outage: it parks */
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_WAITING);
+    CHECK_INT(fake_commit(&fake)->error.class, MR_CLASS_SERVER);
+    CHECK_INT(fake.ncalls, 3);
+    fake_deinit(&fake);
+}
+
+static void a_gateway_that_gave_up_may_have_cost_money(void)
+{
+    start("hard", true);
+    int64_t hold = begun()->hold_pico;
+    answer(504);
+    CHECK_INT(fake_commit(&fake)->nsettles, 1);
+    CHECK_INT(fake_commit(&fake)->settles[0]->class, MR_CLASS_SERVER);
+    CHECK_INT(fake_commit(&fake)->settles[0]->state, MR_CALL_AMBIGUOUS);
+    CHECK(hold > 0 && fake_commit(&fake)->settles[0]->cost_pico == hold);
+    fake_deinit(&fake);
+    come_home("{\"hard\":{\"attempts\":9,\"paid\":4}}");
+    answer(504);
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
+    fake_deinit(&fake);
+}
+
 static void a_bad_credential_is_left_and_told(void)
 {
     start("hard", true);
@@ -198,14 +244,6 @@ static void an_outage_parks_the_job(void)
     CHECK_INT(commit->error.class, MR_CLASS_OVERLOADED);
     CHECK_STR(commit->error_step, "hard");
     fake_deinit(&fake);
-}
-
-/* Comes home with what the database knows of the step. */
-static void come_home(const char *known)
-{
-    init("");
-    fake_deliver(&fake, 1, 10, "hard", "");
-    fake_claimed(&fake, MR_VERDICT_RUN, known);
 }
 
 static int64_t parked_ms(const char *known)
@@ -417,7 +455,8 @@ static void a_call_that_is_taken_back_leaves_its_place(void)
 TEST_MAIN(TEST(an_endpoint_is_named), TEST(calls_are_spread_by_weight),
     TEST(the_own_region_comes_first), TEST(an_overloaded_endpoint_is_left_after_its_tries),
     TEST(who_does_not_answer_is_left_first), TEST(a_long_wait_is_none_where_there_is_another),
-    TEST(a_bad_credential_is_left_and_told),
+    TEST(who_says_not_to_try_again_is_left_at_once),
+    TEST(a_gateway_that_gave_up_may_have_cost_money), TEST(a_bad_credential_is_left_and_told),
     TEST(a_bad_answer_gets_one_more_try_then_the_next_model),
     TEST(a_refusal_is_taken_to_one_other_model), TEST(an_outage_parks_the_job),
     TEST(the_longer_it_lasts_the_longer_the_waits), TEST(patience_ends),

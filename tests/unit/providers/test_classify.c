@@ -113,8 +113,8 @@ static void should_retry_overrules(void)
 {
     static const struct row rows[] = {
         {FAULT(400, 1), MR_CLASS_SERVER},
-        {FAULT(500, 0), MR_CLASS_INVALID},
-        {FAULT(503, 0), MR_CLASS_INVALID},
+        {FAULT(500, 0), MR_CLASS_SERVER}, /* not here: see mr_classify_leave */
+        {FAULT(503, 0), MR_CLASS_OVERLOADED},
         {FAULT(429, 0), MR_CLASS_QUOTA},
         {FAULT(429, 1), MR_CLASS_RATE_LIMITED},
         {FAULT(401, 1), MR_CLASS_AUTH},
@@ -123,4 +123,28 @@ static void should_retry_overrules(void)
     CHECK_ROWS(rows);
 }
 
-TEST_MAIN(TEST(transports), TEST(statuses), TEST(provider_words), TEST(should_retry_overrules))
+static void should_retry_sends_elsewhere(void)
+{
+    static const struct mr_fault left[] = {FAULT(500, 0), FAULT(503, 0), FAULT(504, 0)};
+    static const struct mr_fault kept[] = {
+        FAULT(500, -1), FAULT(503, 1), FAULT(400, 0), FAULT(429, 0), FAULT(401, 0)};
+    for (size_t i = 0; i < 3; i++)
+        CHECK(mr_classify_leave(&left[i]));
+    for (size_t i = 0; i < 5; i++)
+        CHECK(!mr_classify_leave(&kept[i]));
+}
+
+static void a_time_out_on_the_way_may_be_billed(void)
+{
+    static const struct mr_fault unsure[] = {HTTP(408), HTTP(504), HTTP(504, .page = true),
+        HTTP(504, .type = "timeout_error"), HTTP(524)};
+    static const struct mr_fault sure[] = {HTTP(500), HTTP(502), HTTP(503), HTTP(429),
+        HTTP(504, .type = "overloaded_error"), HTTP(408, .code = "insufficient_quota")};
+    for (size_t i = 0; i < 5; i++)
+        CHECK(mr_classify_unsure(&unsure[i]));
+    for (size_t i = 0; i < 6; i++)
+        CHECK(!mr_classify_unsure(&sure[i]));
+}
+
+TEST_MAIN(TEST(transports), TEST(statuses), TEST(provider_words), TEST(should_retry_overrules),
+    TEST(should_retry_sends_elsewhere), TEST(a_time_out_on_the_way_may_be_billed))

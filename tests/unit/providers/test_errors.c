@@ -317,5 +317,27 @@ static void passes_on_any_advice(void)
     mr_reply_deinit(&reply);
 }
 
+static void says_whether_to_leave_and_whether_it_may_be_billed(void)
+{
+    static const struct {
+        int status, should_retry;
+        bool leave, unsure;
+    } rows[] = {{500, -1, false, false}, {500, 0, true, false}, {503, 0, true, false},
+        {504, -1, false, true}, {504, 0, true, true}, {408, 1, false, true}, {524, -1, false, true},
+        {400, 0, false, false}};
+    struct mr_request request = {.endpoint = NULL};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mr_reply reply = make_reply(rows[i].status, "{}");
+        struct mr_answer a;
+        reply.should_retry = rows[i].should_retry;
+        mr_codec_of(MR_PROVIDER_OPENAI)->decode(&request, &reply, &a);
+        CHECK_INT(a.leave, rows[i].leave);
+        CHECK_INT(a.unsure, rows[i].unsure);
+        mr_answer_deinit(&a);
+        mr_reply_deinit(&reply);
+    }
+}
+
 TEST_MAIN(TEST(openai), TEST(anthropic), TEST(self_hosted), TEST(others),
-    TEST(gateways_and_proxies), TEST(passes_on_any_advice))
+    TEST(gateways_and_proxies), TEST(passes_on_any_advice),
+    TEST(says_whether_to_leave_and_whether_it_may_be_billed))
