@@ -180,18 +180,10 @@ static void nothing_sent(struct enqueue *e, const char *why)
         mr_report_unsent(&e->report, value, why);
 }
 
+/* The broker first, which may take its time to come: only then are there events to listen to. */
 static enum mr_exit connect_all(struct enqueue *e)
 {
     struct mr_err err;
-    if (e->plan.watch) {
-        struct mr_wait_ops ops = mr_report_wait_ops(&e->report);
-        e->wait = mr_wait_new(e->cli, &ops);
-        if (!e->wait) {
-            nothing_sent(e, "PostgreSQL cannot be used");
-            return MR_EXIT_UNREACHABLE;
-        }
-        e->report.wait = e->wait;
-    }
     struct mr_sender_world world = {.broker = &e->cli->config->broker,
         .clock = e->cli->clock,
         .random = e->cli->random,
@@ -202,10 +194,20 @@ static enum mr_exit connect_all(struct enqueue *e)
         .note = note,
         .idle = idle,
         .note_ctx = e->cli};
-    if (mr_sender_new(&world, &e->sender, &err) < 0) {
-        mr_cli_error(e->cli, "%s; nothing was enqueued", err.msg);
+    int r = mr_sender_new(&world, &e->sender, &err);
+    if (r < 0) {
+        if (r != -EINTR)
+            mr_cli_error(e->cli, "%s; nothing was enqueued", err.msg);
         nothing_sent(e, err.msg);
-        return MR_EXIT_UNREACHABLE;
+        return r == -EINTR ? MR_EXIT_INTERRUPTED : MR_EXIT_UNREACHABLE;
+    }
+    if (e->plan.watch) {
+        struct mr_wait_ops ops = mr_report_wait_ops(&e->report);
+        e->report.wait = e->wait = mr_wait_new(e->cli, &ops);
+        if (!e->wait) {
+            nothing_sent(e, "PostgreSQL cannot be used");
+            return MR_EXIT_UNREACHABLE;
+        }
     }
     return MR_EXIT_OK;
 }
@@ -275,6 +277,7 @@ static enum mr_exit run(struct mr_cli *cli)
     if (code == MR_EXIT_INTERRUPTED)
         mr_cli_note(cli, "interrupted");
     mr_report_end(&e.report);
+    e.sender = mr_sender_free(e.sender);
     e.wait = mr_wait_free(e.wait);
     mr_signals_close(&e.signals);
     mr_json_decrefp(&e.plan.metadata);
@@ -339,8 +342,8 @@ static const struct mr_option options[] = {
         .type = MR_OPT_DURATION,
         .arg = "DURATION",
         .help =
-            "How long to wait for a broker that is lost midway or takes nothing; 30s unless given. "
-            "One that is down at the start is not waited for"},
+            "How long to wait for a broker that is down, is lost midway or takes nothing; 30s unless "
+            "given"},
     {NULL},
 };
 

@@ -159,6 +159,7 @@ static int ask(void *ctx, const char *queue, struct mr_err *err)
     return mr_publisher_ask(s->publisher, queue, mr_shards_answered, s->shards, err);
 }
 
+/* Once. */
 static int connect_now(struct mr_sender *s)
 {
     amqp_connection_state_t conn;
@@ -172,6 +173,46 @@ static int connect_now(struct mr_sender *s)
         return r;
     }
     return mr_publisher_new(conn, broker->publish_window, on_result, s, &s->publisher, &s->err);
+}
+
+static int64_t grow_backoff(struct mr_sender *s)
+{
+    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
+    return jitter(s, s->backoff_ms);
+}
+
+static void note_absence(struct mr_sender *s)
+{
+    char text[MR_ERR_MAX + 96];
+    snprintf(text, sizeof(text), "RabbitMQ cannot be reached (%s); trying for up to %lld s",
+        s->err.msg, (long long)(s->world.timeout_ms / 1000));
+    s->world.note(s->world.note_ctx, text);
+    s->noted = true;
+}
+
+/* What no host says may pass; what one says, such as that the password is wrong, stays so. */
+static int connect_first(struct mr_sender *s)
+{
+    const int64_t deadline = now_ms(s) + s->world.timeout_ms;
+    int r;
+    s->backoff_ms = BACKOFF_FIRST_MS;
+    while ((r = connect_now(s)) < 0 && s->err.class == MR_CLASS_NETWORK) {
+        int64_t left = deadline - now_ms(s), wait = grow_backoff(s);
+        if (left <= 0)
+            return r;
+        if (!s->noted)
+            note_absence(s);
+        wait = now_ms(s) + (wait < left ? wait : left);
+        for (int64_t rest; (rest = wait - now_ms(s)) > 0;) {
+            mr_signals_wait(s->world.signals, -1, -1, rest < SLICE_MS ? (int)rest : SLICE_MS);
+            if (mr_signals_hit(s->world.signals))
+                return mr_err_set(&s->err, -EINTR, MR_CLASS_CANCELLED, "interrupted");
+        }
+    }
+    if (r == 0 && s->noted)
+        s->world.note(s->world.note_ctx, "connected to RabbitMQ");
+    s->noted = false;
+    return r;
 }
 
 static void give_up(struct mr_sender *s, const char *why)
@@ -207,8 +248,7 @@ static void reconnect(struct mr_sender *s, int wait_ms)
         s->world.note(s->world.note_ctx, "connected to RabbitMQ again");
         return;
     }
-    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
-    s->connect_ms = now_ms(s) + jitter(s, s->backoff_ms);
+    s->connect_ms = now_ms(s) + grow_backoff(s);
 }
 
 /* 0, 1 when it has to wait (the window is full, or how deep its shards are is not known yet), or
@@ -305,7 +345,7 @@ int mr_sender_new(const struct mr_sender_world *world, struct mr_sender **ret, s
         free(s);
         return mr_err_set(err, r, MR_CLASS_INTERNAL, "out of memory");
     }
-    r = connect_now(s);
+    r = connect_first(s);
     if (r < 0) {
         *err = s->err;
         mr_shards_free(s->shards);

@@ -50,7 +50,8 @@ struct mr_sender_world {
 
 struct mr_sender;
 
-/* Connects once. 0, or negative with err when no host answers. */
+/* Connects; waits for a host that answers up to the timeout. 0, -EINTR after a signal, or negative
+ * with err when none did, or one that will not have us. */
 int mr_sender_new(
     const struct mr_sender_world *world, struct mr_sender **ret, struct mr_err *err) MR_CHECK;
 /* What is still on its way is reported as failed. */

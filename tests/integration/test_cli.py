@@ -268,7 +268,8 @@ class CliTest(millrace.StackCase):
 
     def test_inputs_that_were_never_sent_have_failed(self):
         env = {"MILLRACE_BROKER_HOSTS": "localhost:1"}
-        done = self.stack.run("enqueue", "--text", "x", "--url", "https://example.com/", "-o", "json", env=env)
+        inputs = ("--text", "x", "--url", "https://example.com/")
+        done = self.stack.run("enqueue", *inputs, "--timeout", "0s", "-o", "json", env=env)
         self.assertEqual(done.returncode, 3)
         self.assertEqual([row["state"] for row in json.loads(done.stdout)], ["failed", "failed"])
         self.assertIn("0 confirmed, 0 refused, 2 failed", done.stderr)

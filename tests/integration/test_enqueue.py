@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -110,6 +111,42 @@ class EnqueueTest(millrace.StackCase):
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, "RabbitMQ|broker")
+
+    def begin_without_a_broker(self, *args):
+        """An enqueue that has said that it waits for the broker, which is down."""
+        self.stack.ops("stop", "broker")
+        self.addCleanup(self.stack.ops, "start", "broker")
+        process = subprocess.Popen(
+            [str(millrace.BUILD / "producer" / "millrace"), "enqueue", "--text", "x", "-o", "ids", *args],
+            env=self.stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.addCleanup(process.kill)
+        said = process.stderr.readline()
+        self.assertRegex(said, r"^RabbitMQ cannot be reached \(.*\); trying for up to \d+ s$")
+        return process
+
+    def test_a_broker_that_is_down_at_the_start_is_waited_for(self):
+        process = self.begin_without_a_broker("--timeout", "300s")
+        self.stack.ops("start", "broker")
+        out, err = process.communicate(timeout=120 * millrace.PATIENCE)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("connected to RabbitMQ\n", err)
+        self.assertEqual([body["id"] for _, body in self.messages("millrace.main.normal")], out.split())
+
+    def test_interrupted_before_there_was_a_broker(self):
+        process = self.begin_without_a_broker("--timeout", "300s")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30 * millrace.PATIENCE)
+        self.assertEqual((process.returncode, out), (130, ""), err)
+        self.assertIn("0 confirmed, 0 refused, 1 failed", err)
+
+    def test_no_wait_for_what_will_not_come(self):
+        """A wrong password or a missing exchange is told at once."""
+        wrong = self.stack.folder / "wrong"
+        wrong.write_text("wrong")
+        wrong.chmod(0o600)
+        env = {"MILLRACE_BROKER_PASSWORD_FILE": str(wrong)}
+        self.assertNotIn("trying", self.refused("--text", "x", "--timeout", "300s", code=3, env=env, timeout=60))
 
     def test_broker_restart_in_the_middle(self):
         """Ids that were printed are in the queue, once each or again, but never missing."""
