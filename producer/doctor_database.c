@@ -145,6 +145,18 @@ static const struct check checks[] = {
         " reconcile' from millrace.call_costs where state = 'ambiguous'"
         " and started_at > now() - interval '1 day' having count(*) > 0",
         "no call of the last 24 hours is ambiguous"},
+    {"holds", MR_LEVEL_FAIL,
+        "select count(*) || case count(*) when 1 then ' call of ' else ' calls of ' end"
+        " || provider || '/' || model || ' in the last 7 days cost more than was held for '"
+        " || case count(*) when 1 then 'it' else 'them' end || ', by $'"
+        " || trim_scale(sum(cost_usd - hold_usd)) || ' in all, such as '"
+        " || min(call_id::text || ' of job ' || job_id),"
+        " 'caps rest on holds, so this must not happen: does the price table have what the provider"
+        " bills (millrace prices check), and does the provider keep to max_tokens?'"
+        " from millrace.call_costs where state = 'settled' and cost_usd > hold_usd"
+        " and recosted_at is null and started_at > now() - interval '7 days'"
+        " group by provider, model order by 1",
+        "no call of the last 7 days cost more than was held for it"},
     {"caps", MR_LEVEL_WARN,
         "select 'tenant ' || tenant || case when day_reached_at is not null or month_reached_at is"
         " not null then ' has reached a cap' else ' has spent 80 per cent of a cap' end,"

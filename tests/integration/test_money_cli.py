@@ -330,7 +330,7 @@ class DoctorTest(MoneyCase):
         self.assertEqual({level for level, _ in found}, {"ok"}, found)
         self.assertEqual(
             {check for _, check in found},
-            {"database", "clock", "schema", "roles", "workers", "breakers", "jobs", "money", "caps", "prices", "broker",
+            {"database", "clock", "schema", "roles", "workers", "breakers", "jobs", "money", "holds", "caps", "prices", "broker",
              "lanes", "delays", "dead", "topology"},
         )  # fmt: skip
         self.assertIn("as millrace init makes them", found[("ok", "topology")])
@@ -357,6 +357,24 @@ class DoctorTest(MoneyCase):
         self.assertIn("1 run without a living worker", found[("fail", "jobs")])
         self.assertEqual(found[("warn", "money")], "1 calls of the last 24 hours are ambiguous, at most $0.005")
         self.stack.sql("DELETE FROM millrace.jobs")
+        self.stack.sql("DELETE FROM millrace.calls")
+
+    def test_a_call_that_cost_more_than_its_hold(self):
+        """It must not happen: the caps rest on it."""
+        job, call = self.stack.sql("SELECT gen_random_uuid()::text, gen_random_uuid()::text")[0]
+        self.stack.sql(
+            "INSERT INTO millrace.calls (id, job_id, step, attempt, epoch, worker, tenant, pipeline, provider, endpoint,"
+            " alias, model, state, hold_pico, cost_pico, price_unknown, expires_at) VALUES (%s, %s, 's', 1, 1, 1, 'acme',"
+            " 'document', 'standin', 'standin', 'a', 'good', 'settled', 5e9, 6e9, false, now())", call, job,
+        )  # fmt: skip
+        self.assertEqual(
+            self.doctor(1)[("fail", "holds")],
+            "1 call of standin/good in the last 7 days cost more than was held for it, by $0.001 in all, such as"
+            f" {call} of job {job}",
+        )
+        # What recosting makes of it is no fault of the hold.
+        self.stack.sql("UPDATE millrace.calls SET recosted_at = now()")
+        self.assertIn(("ok", "holds"), self.doctor(0))
         self.stack.sql("DELETE FROM millrace.calls")
 
     def test_rights(self):

@@ -298,11 +298,47 @@ static void on_signal(uv_signal_t *handle, int number)
         uv_close((uv_handle_t *)&standin->signals[i], NULL);
 }
 
+/* What script.h says, in short. */
+static const char manners[] =
+    "\n"
+    "  --ledger FILE  append a line of JSON for each request: its call, outcome and bill\n"
+    "  --seed N       chooses the requests that a share (@) falls on\n"
+    "  --key KEY      every other key is answered with 401\n"
+    "\n"
+    "It speaks OpenAI's chat completions (POST .../chat/completions) and Anthropic's messages\n"
+    "(POST .../messages), and does to each model's requests what the model's script says:\n"
+    "\n"
+    "  curl -X PUT --data 'delay=200+error=429@10' http://127.0.0.1:PORT/control/MODEL\n"
+    "\n"
+    "or, until then, what stands behind the first + of its name: small+delay=200+error=429@10.\n"
+    "GET /stats counts requests. A script is a list of OP[=VALUE][@PERCENT][*COUNT], joined by +:\n"
+    "@PERCENT, only that share of the requests; *COUNT, only the first so many. Of several\n"
+    "outcomes the first that applies wins; without one the answer is good.\n"
+    "\n"
+    "  delay=MS, delay=MS-MS        answer that much later\n"
+    "  error=STATUS                 400 401 402 403 404 413 429 500 502 503 504 529\n"
+    "  retry_after=SECONDS          with error: the header Retry-After\n"
+    "  quota                        429 with insufficient_quota\n"
+    "  ratelimit=REQUESTS/TOKENS    what it takes in a minute (0: no limit), told in headers;\n"
+    "  ratelimit=.../.../SECONDS    so many seconds' worth at once (60)\n"
+    "  hangup=before|after          close without an answer, before or after billing\n"
+    "  hang=before|after            never answer\n"
+    "  truncate                     half of the body, then close; billed\n"
+    "  malformed, empty, refusal, length\n"
+    "                               broken JSON, no text, a refusal, cut by max_tokens; billed\n"
+    "  html                         a proxy's page with 502\n"
+    "  cached=PERCENT               share of the prompt billed as read from the cache\n"
+    "  output=TOKENS                output tokens billed\n"
+    "  nousage                      the answer does not say what was used\n";
+
 static int usage(int code)
 {
+    FILE *out = code == 0 ? stdout : stderr;
     fputs("Usage: millrace-standin [--port N] [--ledger FILE] [--seed N] [--key KEY]\n"
           "Prints the port it listens on (127.0.0.1). Port 0, the default, is any free one.\n",
-        code == 0 ? stdout : stderr);
+        out);
+    if (code == 0)
+        fputs(manners, out);
     return code;
 }
 
