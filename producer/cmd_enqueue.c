@@ -341,9 +341,9 @@ static const struct mr_option options[] = {
     {.name = "timeout",
         .type = MR_OPT_DURATION,
         .arg = "DURATION",
-        .help =
-            "How long to wait for a broker that is down, is lost midway or takes nothing; 30s unless "
-            "given"},
+        .help = "How long to wait for a broker that is down, is lost midway or takes nothing; 30s "
+                "unless "
+                "given"},
     {NULL},
 };
 

@@ -70,6 +70,40 @@ class StackTest(millrace.StackCase):
         self.assertEqual(self.stack.value("SELECT 1"), 1)
 
 
+class WorkersTest(millrace.StackCase):
+    init = False
+
+    def run_ops(self, *args):
+        return subprocess.run(
+            [str(millrace.ROOT / "ops" / "stack"), *args], env=self.stack.env, check=False, capture_output=True, text=True
+        )  # fmt: skip
+
+    def alive(self):
+        return self.stack.value("SELECT count(*) FROM millrace.worker_overview WHERE alive")
+
+    def test_workers_are_ready_and_read_their_configuration_again(self):
+        self.addCleanup(self.run_ops, "workers", "0")
+        self.assertIn("no worker runs", self.run_ops("reload").stderr)
+        early = self.run_ops("workers", "1")
+        self.assertEqual((early.returncode, "millrace init" in early.stderr), (0, True), early.stderr)
+        self.stack.ok("init")
+        self.stack.ops("workers", "2")
+        self.assertEqual(self.alive(), 2)
+        again = self.run_ops("reload")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        for number in (1, 2):
+            self.assertRegex(again.stderr, rf'(?m)^worker {number}: reload\.done "prices":\d+$')
+        path = self.stack.state / "millrace.cfg"
+        good = path.read_text()
+        path.write_text(good + "worker: { slots = 0; };\n")
+        refused = self.run_ops("reload")
+        self.assertEqual((refused.returncode, "no worker was told" in refused.stderr), (1, True), refused.stderr)
+        path.write_text(good + "worker: { slots = 7; };\n")
+        self.assertRegex(self.run_ops("reload").stderr, r"(?m)^worker 1: reload\.partial .*needs_restart")
+        self.stack.ops("workers", "0")
+        self.assertEqual(self.alive(), 0)
+
+
 class DownTest(unittest.TestCase):
     def test_down_without_up(self):
         state = f"/tmp/millrace-none-{os.getpid()}"
