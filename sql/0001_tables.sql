@@ -55,6 +55,7 @@ create table jobs (
     created_at timestamptz,
     claimed_at timestamptz,
     replayed_at timestamptz,
+    excused interval, -- waited under a cap or a limit since the first call of a step not ended yet
     ended_at timestamptz,
     dropped_at timestamptz, -- dead, and nobody wants it back
     updated_at timestamptz not null default now(),

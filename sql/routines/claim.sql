@@ -163,16 +163,23 @@ begin
         j.replays := p_replay;
         j.replayed_at := now();
         j.redeliveries := 0;
+        j.excused := null;
         j.cancel_requested := false; -- it died first; the later wish counts
     elsif j.state = 'running' and j.worker is distinct from p_worker then
         j.redeliveries := j.redeliveries + 1;
+    elsif j.state = 'waiting' -- patience is for outages
+            and j.error_class in ('capped', 'limited') and exists (select from calls c
+                where c.job_id = p_id and c.cached_from is null and not exists (select from steps s
+                    where s.job_id = p_id and s.name = c.step)) then
+        j.excused := coalesce(j.excused, '0') + (now() - j.updated_at);
     end if;
     if j.version = 0 then
         j.version := p_version; -- whoever claimed it did not know its pipeline
     end if;
     update jobs set state = 'running', epoch = j.epoch + 1, worker = p_worker, pool = p_pool,
-        version = j.version, cancel_requested = j.cancel_requested, redeliveries = j.redeliveries, replays = j.replays, replayed_at = j.replayed_at,
-        delay_until = null, ended_at = null, dropped_at = null, error_class = null, error_message = null,
+        version = j.version, cancel_requested = j.cancel_requested, redeliveries = j.redeliveries,
+        replays = j.replays, replayed_at = j.replayed_at, excused = j.excused, delay_until = null,
+        ended_at = null, dropped_at = null, error_class = null, error_message = null,
         error_step = null, updated_at = now()
         where id = p_id;
     verdict := 'run';
@@ -194,7 +201,8 @@ begin
         union all
         select c.step, jsonb_build_object('attempts', count(*), 'paid',
             count(*) filter (where c.state <> 'released'), 'since_ms',
-            floor(extract(epoch from min(c.started_at)) * 1000)::bigint)
+            floor(extract(epoch from least(now(), min(c.started_at)
+                + coalesce(j.excused, '0'))) * 1000)::bigint)
         from calls c where c.job_id = p_id and c.cached_from is null
             and c.started_at >= coalesce(j.replayed_at, '-infinity')
             -- released without a failure: begun, but a drain came before it was sent

@@ -48,17 +48,19 @@ declare
 begin
     lock table calls in row exclusive mode;
     select array_agg(q.ok order by q.ord), array_agg(q.ok and q.cancel_requested order by q.ord),
-            bool_or(q.redeliveries > 0), array_agg(q.tenant order by q.ord)
+            bool_or(q.redeliveries > 0 or q.excused is not null), array_agg(q.tenant order by q.ord)
         into v_held, v_cancel, v_shaky, v_tenant
         from (
-            select u.ord, j.tenant, j.cancel_requested, j.redeliveries, coalesce(j.epoch = u.epoch and (
+            select u.ord, j.tenant, j.cancel_requested, j.redeliveries, j.excused,
+                coalesce(j.epoch = u.epoch and (
                 j.state = 'running' or j.state = u.move and j.worker = p_worker), false) as ok
             from (
                 select * from unnest(p_job, p_epoch, p_move) with ordinality
                     a (id, epoch, move, ord) order by a.id
             ) u
             left join lateral (
-                select tenant, epoch, state, worker, cancel_requested, redeliveries from jobs
+                select tenant, epoch, state, worker, cancel_requested, redeliveries, excused
+                    from jobs
                     where id = u.id for update
             ) j on true
         ) q;
@@ -88,9 +90,10 @@ begin
             where v_held[u.job]
             on conflict (job_id, name) do nothing;
         if v_shaky then
-            update jobs j set redeliveries = 0
+            update jobs j set redeliveries = 0, excused = null
                 from unnest(p_step_job) u (job)
-                where v_held[u.job] and j.id = p_job[u.job] and j.redeliveries > 0;
+                where v_held[u.job] and j.id = p_job[u.job]
+                    and (j.redeliveries > 0 or j.excused is not null);
         end if;
         if true = any (p_step_degraded) then
             update jobs j set degraded = true

@@ -287,6 +287,35 @@ static void test_what_was_never_sent_is_no_attempt(void)
     PQfinish(conn);
 }
 
+/* When the step's patience began, in hours before now. */
+#define SINCE                                                                                      \
+    "select round((extract(epoch from now()) - (t.known(1, 1) #>> '{summarize,since_ms}')"         \
+    "::numeric / 1000) / 3600, 2)"
+
+static void test_no_patience_is_lost_under_a_cap(void)
+{
+    PGconn *conn = pgtest_open_with_workers();
+    ROWS("select t.claim(1, 1)");
+    ROWS("select t.commit(1, 1, 1, call => 10)");
+    ROWS("select t.settle(10)");
+    ROWS("update calls set started_at = now() - interval '30 hours', recosted_at = now()");
+    ROWS("select t.commit(1, 1, 1, 'waiting')");
+    ROWS("update jobs set error_class = 'server', updated_at = now() - interval '28 hours'");
+    CHECK_STR(ROWS(SINCE), "30.00");
+    static const char *const since[] = {"22.00", "14.00"};
+    for (int i = 0; i < 2; i++) { /* twice eight hours, parked */
+        ROWS("select t.commit(1, 1, %d, 'waiting')", 2 + i);
+        ROWS("update jobs set error_class = '%s', updated_at = now() - interval '8 hours'",
+            i ? "limited" : "capped");
+        CHECK_STR(ROWS(SINCE), since[i]);
+    }
+    /* Another step's patience is its own. */
+    ROWS("select t.commit(1, 1, 4, 'waiting', 'summarize')");
+    CHECK_STR(ROWS("select t.known(1, 1) #>> '{summarize,state}'"), "done");
+    CHECK_STR(ROWS("select excused from jobs"), "-");
+    PQfinish(conn);
+}
+
 static void test_waiting(void)
 {
     PGconn *conn = pgtest_open_with_workers();
@@ -368,6 +397,6 @@ PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencin
     TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
     TEST(test_cancel), TEST(test_replay), TEST(test_replay_of_a_job_that_was_to_be_cancelled),
     TEST(test_a_failed_step_is_known), TEST(test_version_is_learnt_once),
-    TEST(test_end_leaves_no_call_open), TEST(test_waiting),
-    TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves), TEST(test_rejects),
-    TEST(test_the_last_word_about_a_breaker_counts))
+    TEST(test_end_leaves_no_call_open), TEST(test_no_patience_is_lost_under_a_cap),
+    TEST(test_waiting), TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves),
+    TEST(test_rejects), TEST(test_the_last_word_about_a_breaker_counts))
