@@ -38,14 +38,21 @@ begin
             timeout_ms)
         where u.item <> all (v_hit)
         order by u.tenant, u.key, u.item
-    ), old as (
-        select a.tenant, a.key
+    ), seen as materialized (
+        select a.tenant, a.key, a.call_id
         from want w
         join answers a on a.tenant = w.tenant and a.key = w.key
         where a.call_id <> w.id and a.call_id <> all (p_settled)
             and (a.state = 'ready' and a.expires_at <= now()
                 or a.state = 'pending' and not exists (select from calls c
                     where c.id = a.call_id and c.state = 'open' and c.expires_at > now()))
+    ), old as (
+        -- Somebody may have taken it over, or filled it, since this statement began to look: then
+        -- the row has another call, or is ready.
+        select a.tenant, a.key
+        from seen s
+        join answers a on a.tenant = s.tenant and a.key = s.key
+        where a.call_id = s.call_id and (a.state = 'pending' or a.expires_at <= now())
         for update of a skip locked
     )
     update answers a set call_id = w.id, state = 'pending', text = null, served_model = null,

@@ -90,6 +90,42 @@ static void test_old_answers(void)
     PQfinish(conn);
 }
 
+/* Two take over the answer of a call that is gone, at the same moment: the one sees what was there
+ * before the other, and locks the row after it. */
+static void test_one_takes_over(void)
+{
+    PGconn *conn = open_jobs(), *other = pgtest_connect("");
+    ROWS("insert into answers select 'acme', k::bytea, t.id(90), state, x, null, null, now()"
+         " from (values ('a', 'pending', null), ('b', 'pending', null), ('c', 'ready', 'old'))"
+         " v (k, state, x)");
+    /* Whoever writes to a waits at this door, with what it has seen of b and c. */
+    ROWS("create function t.door() returns trigger language plpgsql as $$ begin"
+         " perform pg_advisory_xact_lock(78); return new; end $$");
+    ROWS("create trigger door before update on answers for each row when (new.key = 'a')"
+         " execute function t.door()");
+    ROWS("select pg_advisory_lock(78)");
+    static const char ask[] = "select item, verdict from answers_ask(array[1, 2, 3],"
+                              " array[t.id(21), t.id(22), t.id(23)], array['acme', 'acme', 'acme'],"
+                              " array['a', 'b', 'c']::bytea[], array[60000, 60000, 60000], '{}')";
+    pgtest_rows(other, "set enable_hashjoin = off; set enable_mergejoin = off");
+    CHECK(PQsendQuery(other, ask));
+    while (
+        *ROWS("select count(*) from pg_locks where locktype = 'advisory' and not granted") == '0')
+        ROWS("select pg_sleep(0.01)");
+    CHECK_STR(ROWS(ASK "2, 1, call => 31, key => 'b')"), "ok|-");
+    CHECK_STR(ROWS(ASK "3, 1, call => 32, key => 'c')"), "ok|-");
+    ROWS("select pg_advisory_unlock(78)");
+    PGresult *result = PQgetResult(other);
+    CHECK_INT(PQntuples(result), 2); /* 1 is to ask, 2 and 3 wait */
+    CHECK_STR(PQgetvalue(result, 0, 1), "wait");
+    PQclear(result);
+    CHECK(!PQgetResult(other));
+    CHECK_STR(ROWS("select string_agg(right(call_id::text, 2), ',' order by key) from answers"),
+        "21,31,32");
+    PQfinish(other);
+    PQfinish(conn);
+}
+
 /* They come faster than the sweep takes them away. */
 static void test_the_table_does_not_grow_for_ever(void)
 {
@@ -122,4 +158,5 @@ static void test_under_a_cap(void)
 }
 
 PG_TEST_MAIN(TEST(test_one_asks_others_wait), TEST(test_twice_at_once), TEST(test_no_answer_came),
-    TEST(test_old_answers), TEST(test_the_table_does_not_grow_for_ever), TEST(test_under_a_cap))
+    TEST(test_old_answers), TEST(test_one_takes_over), TEST(test_the_table_does_not_grow_for_ever),
+    TEST(test_under_a_cap))
