@@ -109,8 +109,8 @@ begin
 
     if exists (select from unnest(p_call_key) k where k is not null) then
         for r in
-            select * from admit_answers(v_ok, v_tenant, p_call_job, p_call_id, p_call_key,
-                p_call_timeout_ms, p_settled)
+            select * from admit_answers(v_ok, v_tenant, p_job, p_call_job, p_call_id, p_call_step,
+                p_call_key, p_call_timeout_ms, p_settled)
         loop
             ord := p_call_job[r.item];
             verdict := r.verdict;
@@ -184,15 +184,19 @@ end $$;
 
 -- answers_ask for the calls of jobs in order. An earlier try of the same words: a call that was
 -- begun then stays begun; an answer that was found then is looked for again, for it was never read.
-create function admit_answers(p_ok boolean[], p_tenant text[], p_call_job int[], p_call_id uuid[],
-    p_call_key bytea[], p_call_timeout_ms bigint[], p_settled uuid[])
+-- Nor did one help that was found for this step before, maybe by a worker that died with it: a step
+-- has one hit at most.
+create function admit_answers(p_ok boolean[], p_tenant text[], p_job uuid[], p_call_job int[],
+    p_call_id uuid[], p_call_step text[], p_call_key bytea[], p_call_timeout_ms bigint[],
+    p_settled uuid[])
 returns table (item int, verdict text, source uuid, words text, served_model text,
     finish_reason text)
 language plpgsql volatile set search_path = millrace, pg_temp as $$
 #variable_conflict use_column
 begin
-    delete from calls c using unnest(p_call_id, p_call_key) u (id, key)
-        where u.key is not null and c.id = u.id and c.cached_from is not null;
+    delete from calls c using unnest(p_call_job, p_call_step, p_call_key) u (job, step, key)
+        where u.key is not null and p_ok[u.job] and c.job_id = p_job[u.job] and c.step = u.step
+            and c.cached_from is not null;
     return query select a.*
         from (
             select array_agg(u.item::int) as items, array_agg(u.id) as ids,

@@ -48,6 +48,25 @@ static void test_twice_at_once(void)
     PQfinish(conn);
 }
 
+/* A worker dies after a hit and before its step's end: the next one is told again, and one counts.
+ */
+static void test_a_hit_counts_once(void)
+{
+    PGconn *conn = open_jobs();
+    ROWS(ASK "1, 1, call => 10, key => 'k')");
+    ROWS(ASK "1, 1, ended => 10, key => 'k', answer => 'a')");
+    CHECK_STR(ROWS(ASK "2, 1, call => 11, key => 'k')"), "hit|a\nok|-");
+    CHECK_STR(ROWS(ASK "2, 1, call => 12, key => 'k', call_step => 'entities')"), "hit|a\nok|-");
+    pgtest_let_die(conn, 1);
+    CHECK_STR(ROWS("select t.claim(2, 2)"), "run/2/1/0");
+    CHECK_STR(ROWS(ASK "2, 1, call => 13, key => 'k')"), "stale|-");
+    CHECK_STR(ROWS("select verdict from t.rows(2, 2, 2, call => 14, key => 'k')"), "hit\nok");
+    CHECK_STR(ROWS("select string_agg(right(id::text, 2), ',' order by id) from calls"
+                   " where cached_from is not null"),
+        "12,14");
+    PQfinish(conn);
+}
+
 static void test_no_answer_came(void)
 {
     PGconn *conn = open_jobs();
@@ -157,6 +176,6 @@ static void test_under_a_cap(void)
     PQfinish(conn);
 }
 
-PG_TEST_MAIN(TEST(test_one_asks_others_wait), TEST(test_twice_at_once), TEST(test_no_answer_came),
-    TEST(test_old_answers), TEST(test_one_takes_over), TEST(test_the_table_does_not_grow_for_ever),
-    TEST(test_under_a_cap))
+PG_TEST_MAIN(TEST(test_one_asks_others_wait), TEST(test_twice_at_once),
+    TEST(test_a_hit_counts_once), TEST(test_no_answer_came), TEST(test_old_answers),
+    TEST(test_one_takes_over), TEST(test_the_table_does_not_grow_for_ever), TEST(test_under_a_cap))
