@@ -35,6 +35,8 @@ begin
             select from calls c where c.started_at > w.heartbeat_at - interval '15 minutes'
                 and c.worker = w.id and c.state = 'open');
     end loop;
+    -- Nobody has called there since: it may not even be configured any more.
+    delete from breakers where greatest(since, until) < now() - interval '1 day';
     -- Pending ones are taken over when they are asked for; those nobody asks for go here.
     with old as (
         select tenant, key from answers where expires_at < now() - interval '10 minutes'

@@ -392,6 +392,20 @@ static void test_the_last_word_about_a_breaker_counts(void)
     PQfinish(conn);
 }
 
+/* Of an endpoint that is not configured any more nobody will ever say that it is well. */
+static void test_old_breakers_go(void)
+{
+    PGconn *conn = pgtest_open_with_workers();
+    ROWS("insert into breakers values (1, 'p', 'gone', 'half_open', now() - interval '25 hours', "
+         "null),"
+         " (1, 'p', 'idle', 'open', now() - interval '25 hours', now() - interval '24 hours 1 s'),"
+         " (1, 'p', 'purse', 'open', now() - interval '25 hours', now() - interval '23 hours'),"
+         " (1, 'p', 'now', 'open', now() - interval '23 hours', null)");
+    ROWS("select sweep(1, 3000)");
+    CHECK_STR(ROWS("select endpoint from breakers order by 1"), "now\npurse");
+    PQfinish(conn);
+}
+
 PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencing),
     TEST(test_busy_until_dead), TEST(test_expired_call_protects_nothing),
     TEST(test_locked_rows_are_busy), TEST(test_duplicates), TEST(test_duplicates_inside_a_batch),
@@ -399,4 +413,4 @@ PG_TEST_MAIN(TEST(test_whole_life), TEST(test_saying_it_again), TEST(test_fencin
     TEST(test_a_failed_step_is_known), TEST(test_version_is_learnt_once),
     TEST(test_end_leaves_no_call_open), TEST(test_no_patience_is_lost_under_a_cap),
     TEST(test_waiting), TEST(test_what_was_never_sent_is_no_attempt), TEST(test_legal_moves),
-    TEST(test_rejects), TEST(test_the_last_word_about_a_breaker_counts))
+    TEST(test_rejects), TEST(test_the_last_word_about_a_breaker_counts), TEST(test_old_breakers_go))
