@@ -97,12 +97,13 @@ begin
         perform spend_start(r.name, r.period, r.starts);
     end loop;
 
-    select array_agg(x.tenant), array_agg(x.period), array_agg(x.starts), array_agg(x.cap),
-            array_agg(x.cap - x.spent_pico - x.pico), array_agg(x.pico)
+    -- The rows are locked in the order of k: it is sorted, and joined with nothing else.
+    select array_agg(k.tenant), array_agg(k.period), array_agg(k.starts), array_agg(k.cap),
+            array_agg(k.cap - l.spent_pico - k.pico), array_agg(k.pico)
         into k_tenant, k_period, k_starts, k_cap, k_left, k_pico
         from (
-            select k.*, l.spent_pico, case when k.period = 'day' and k.starts = v_day
-                then t.cap_day_pico when k.period = 'month' and k.starts = v_month
+            select q.*, case when q.period = 'day' and q.starts = v_day
+                then t.cap_day_pico when q.period = 'month' and q.starts = v_month
                 then t.cap_month_pico end as cap
             from (
                 select n.tenant, n.period, n.starts, sum(n.pico) as pico
@@ -117,15 +118,15 @@ begin
                     cross join (values ('day', v_day), ('month', v_month)) p (period, starts)
                 ) n
                 group by 1, 2, 3
-                order by 1, 2, 3
-            ) k
-            cross join lateral (
-                select s.spent_pico from spend s
-                    where s.tenant = k.tenant and s.period = k.period and s.starts = k.starts
-                    for update
-            ) l
-            join tenants t on t.name = k.tenant
-        ) x;
+            ) q
+            join tenants t on t.name = q.tenant
+            order by q.tenant, q.period, q.starts
+        ) k
+        cross join lateral (
+            select s.spent_pico from spend s
+                where s.tenant = k.tenant and s.period = k.period and s.starts = k.starts
+                for update
+        ) l;
 
     -- Mostly all of them fit, and nobody has to look at them one by one.
     select array_agg(h.tenant) into v_tight
