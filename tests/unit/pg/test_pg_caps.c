@@ -224,6 +224,41 @@ static void test_setting_shuts_the_door(void)
     PQfinish(conn);
 }
 
+/* Calls of long ago are added up before the door is shut: what happens to them until then counts.
+ */
+static void test_a_first_cap_knows_old_calls(void)
+{
+    PGconn *conn = pgtest_open_with_workers(), *other = pgtest_connect("");
+    ROWS("select t.claim(1, 1), t.commit(1, 1, 1, call => 10)");
+    ROWS("insert into calls (id, job_id, step, attempt, epoch, worker, tenant, pipeline, provider,"
+         " endpoint, alias, model, state, hold_pico, cost_pico, price_unknown, started_at, "
+         "expires_at)"
+         " select t.id(100 + n), t.id(2), 'x', 1, 1, 1, 'acme', 'd', 'p', 'e', 'a', 'm',"
+         " (array['open', 'settled', 'released', 'ambiguous'])[n %% 4 + 1], 7 * n,"
+         " (array[0, 3, 0, 7])[n %% 4 + 1] * n, false, now() - n * interval '20 minutes', now()"
+         " from generate_series(1, 300) n");
+    ROWS("begin");
+    ROWS("select t.settle(104), t.settle(107), t.settle(204), t.settle(207)");
+    ROWS("select t.commit(1, 1, 1, call => 11)");
+    CHECK(PQsendQuery(other, "select millrace.tenant_set('acme', 600, 700)"));
+    while (
+        *ROWS("select count(*) from pg_locks where not granted and relation = 'calls'::regclass") ==
+        '0')
+        ;
+    ROWS("commit");
+    for (PGresult *result; (result = PQgetResult(other)); PQclear(result))
+        CHECK(PQresultStatus(result) == PGRES_TUPLES_OK);
+    CHECK_STR(ROWS("select t.wrong(), count(*) > 2 from spend where spent_pico > 1000"), "0|t");
+    /* Raised, or taken away and set again. */
+    ROWS("select tenant_set('acme', 601)");
+    ROWS("select tenant_set('acme', p_change => '{cap_day, cap_month}')");
+    CHECK_STR(ROWS("select count(*) from spend"), "0");
+    ROWS("select tenant_set('acme', p_cap_month_pico => 700)");
+    CHECK_STR(ROWS("select t.wrong(), max(period) from spend"), "0|month");
+    PQfinish(other);
+    PQfinish(conn);
+}
+
 /* The answer to a commit is lost, and its job is cancelled before the worker says it again. The
  * call that was begun must be sent: taken back, its hold would stay for ever, as an ambiguous call.
  */
@@ -245,4 +280,4 @@ static void test_a_begun_call_is_not_cancelled(void)
 PG_TEST_MAIN(TEST(test_hold_then_cost), TEST(test_refused), TEST(test_each_by_itself),
     TEST(test_cap_of_a_job), TEST(test_saying_it_again), TEST(test_ambiguous_moves_nothing),
     TEST(test_caps_come_and_go), TEST(test_midnight), TEST(test_setting_shuts_the_door),
-    TEST(test_a_begun_call_is_not_cancelled))
+    TEST(test_a_first_cap_knows_old_calls), TEST(test_a_begun_call_is_not_cancelled))
