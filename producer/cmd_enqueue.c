@@ -386,7 +386,11 @@ const struct mr_command mr_cmd_enqueue = {
         "(BASIS says how many calls), and with fewer than 20 of them by size only: four bytes a "
         "token and half of max_tokens, six bytes a token and a short answer. The text of a "
         "document "
-        "that a worker has yet to extract is estimated from its size.",
+        "that a worker has yet to extract is estimated from its size. A second table has the caps "
+        "of the tenants: what is left of them now, and whether the jobs FIT: yes, even at the "
+        "worst; maybe, as expected; or no. Of a job cap it is the dearest job that counts. "
+        "OTHERWISE is what becomes of a job that finds no room (millrace tenant set --on-cap). The "
+        "exit code does not depend on it.",
     .examples = "  millrace enqueue report.pdf notes.txt\n"
                 "  millrace enqueue --wait --text 'The mill by the river was sold in 1912.'\n"
                 "  millrace enqueue --jsonl jobs.jsonl --tenant acme -o ids > ids.txt\n"

@@ -2,6 +2,7 @@
 #include "common/json.h"
 #include "common/prices.h"
 #include "producer/db.h"
+#include "producer/estimate_caps.h"
 #include "worker/providers/chat.h"
 #include "worker/steps/steps.h"
 
@@ -37,7 +38,9 @@ struct mr_estimate {
     struct mr_prices prices;
     struct row *rows;
     size_t nrows;
-    int64_t jobs, sized; /* of which their text is not known */
+    struct mr_estimate_caps caps;
+    int64_t jobs, sized;             /* of which their text is not known */
+    int64_t job_expected, job_worst; /* of the job that is being added */
     int64_t now_ms;
 };
 
@@ -59,7 +62,7 @@ struct mr_estimate *mr_estimate_new(struct mr_cli *cli)
         return mr_estimate_free(estimate);
     }
     if (!estimate->conn)
-        mr_cli_note(cli, "Without the database: shipped prices, and no history.");
+        mr_cli_note(cli, "Without the database: shipped prices, no history and no caps.");
     mr_prices_set_ceiling(&estimate->prices, &cli->config->money);
     return estimate;
 }
@@ -70,6 +73,7 @@ struct mr_estimate *mr_estimate_free(struct mr_estimate *estimate)
         return NULL;
     mr_db_closep(&estimate->conn);
     mr_prices_deinit(&estimate->prices);
+    mr_estimate_caps_deinit(&estimate->caps);
     free(estimate->rows);
     free(estimate);
     return NULL;
@@ -284,8 +288,11 @@ static int add_step(struct mr_estimate *estimate, struct row *row,
     }
     row->jobs++;
     add(&row->low, low < bound ? low : bound);
-    add(&row->expected, expected < bound ? expected : bound);
+    expected = expected < bound ? expected : bound;
+    add(&row->expected, expected);
     add(&row->worst, bound);
+    add(&estimate->job_expected, expected);
+    add(&estimate->job_worst, bound);
     return 0;
 }
 
@@ -320,9 +327,13 @@ int mr_estimate_add(
 {
     MR_CLEANUP(mr_envelope_deinit) struct mr_envelope envelope = {0};
     int r = mr_envelope_parse(shipment->body, shipment->len, &envelope, NULL, err);
+    estimate->job_expected = estimate->job_worst = 0;
     if (r == 0)
         r = add_steps(estimate, mr_config_pipeline(estimate->cli->config, envelope.pipeline, 0),
             &envelope, err);
+    if (r == 0 && mr_estimate_caps_add(&estimate->caps, envelope.tenant, estimate->job_expected,
+                      estimate->job_worst) < 0)
+        r = mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
     if (r < 0)
         return mr_err_prefix(err, r, "%s", shipment->source);
     estimate->jobs++;
@@ -376,9 +387,11 @@ static const char *cell(const void *source, size_t row, size_t column)
     return rows[row].cells[column][0] ? rows[row].cells[column] : NULL;
 }
 
-static void tell_json(struct mr_estimate *estimate, const struct mr_rows *rows, int64_t refused)
+static void tell_json(struct mr_estimate *estimate, const struct mr_rows *rows,
+    const struct mr_rows *caps, int64_t refused)
 {
-    json_t *object = mr_output_object(rows, rows->nrows - 1), *steps = json_array();
+    json_t *object = mr_output_object(rows, rows->nrows - 1);
+    json_t *steps = json_array(), *limits = json_array();
     json_object_del(object, "step");
     json_object_del(object, "model");
     json_object_del(object, "basis");
@@ -387,7 +400,29 @@ static void tell_json(struct mr_estimate *estimate, const struct mr_rows *rows, 
     json_object_set_new(object, "refused", json_integer(refused));
     json_object_set_new(object, "sizes_guessed", json_integer(estimate->sized));
     json_object_set_new(object, "steps", steps);
+    for (size_t i = 0; i < caps->nrows; i++)
+        json_array_append_new(limits, mr_output_object(caps, i));
+    json_object_set_new(object, "caps", limits);
     mr_output_json(estimate->cli, object);
+}
+
+static void tell(struct mr_estimate *estimate, const struct mr_rows *rows, int64_t refused)
+{
+    struct mr_rows caps = {.columns = mr_estimate_cap_columns};
+    MR_CLEANUP(mr_db_clearp) PGresult *found = NULL;
+    if (estimate->conn)
+        found = mr_estimate_caps_ask(&estimate->caps, estimate->cli, estimate->conn);
+    if (found)
+        caps = mr_db_rows(found, mr_estimate_cap_columns, MR_ESTIMATE_CAP_COLUMNS);
+    if (estimate->cli->format == MR_FORMAT_JSON) {
+        tell_json(estimate, rows, &caps, refused);
+        return;
+    }
+    mr_output_rows(estimate->cli, rows, "");
+    if (caps.nrows == 0)
+        return;
+    fputc('\n', estimate->cli->out);
+    mr_output_rows(estimate->cli, &caps, "");
 }
 
 void mr_estimate_print(struct mr_estimate *estimate, int64_t refused)
@@ -404,10 +439,7 @@ void mr_estimate_print(struct mr_estimate *estimate, int64_t refused)
     }
     print_row(&total, &printed[estimate->nrows]);
     struct mr_rows rows = {columns, COL_COUNT, estimate->nrows + 1, cell, printed};
-    if (estimate->cli->format == MR_FORMAT_JSON)
-        tell_json(estimate, &rows, refused);
-    else
-        mr_output_rows(estimate->cli, &rows, "");
+    tell(estimate, &rows, refused);
     free(printed);
     if (estimate->sized > 0)
         mr_cli_note(estimate->cli,

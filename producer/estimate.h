@@ -15,5 +15,6 @@ struct mr_estimate *mr_estimate_free(struct mr_estimate *estimate);
 int mr_estimate_add(
     struct mr_estimate *estimate, const struct mr_shipment *shipment, struct mr_err *err) MR_CHECK;
 
-/* Prints a row a step and the sum. `refused` inputs are told of. */
+/* Prints a row a step, the sum, and how that stands against the tenants' caps. `refused` inputs are
+ * told of. */
 void mr_estimate_print(struct mr_estimate *estimate, int64_t refused);

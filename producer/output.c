@@ -1,5 +1,6 @@
 #include "producer/output.h"
 #include "common/json.h"
+#include "producer/figures.h"
 #include "producer/text.h"
 
 #include <stdlib.h>
@@ -23,12 +24,14 @@ void mr_usd_tidy(const char *decimal, char ret[static MR_USD_LEN])
         decimal = "";
     const char *minus = *decimal == '-' ? "-" : "";
     decimal += *minus != '\0';
-    size_t n = strlen(decimal);
-    const char *point = strchr(decimal, '.');
-    size_t least = point ? (size_t)(point - decimal) + 7 : n;
-    while (point && n > least && decimal[n - 1] == '0')
-        n--;
-    snprintf(ret, MR_USD_LEN, "%s%s%.*s", minus, n ? "$" : "", (int)(n < 48 ? n : 48), decimal);
+    size_t whole = strcspn(decimal, "."), n = strlen(decimal);
+    size_t have = n > whole ? n - whole - 1 : 0, places = mr_figure_places(MR_CELL_USD, decimal);
+    ret[0] = '\0';
+    if (n == 0 || whole > 40 || places > 12)
+        return;
+    snprintf(ret, MR_USD_LEN, "%s$%.*s.%.*s%.*s", minus, (int)whole, decimal,
+        (int)(have < places ? have : places), decimal + whole + (n > whole),
+        have < places ? (int)(places - have) : 0, "000000000000");
 }
 
 /* ---- JSON ---- */
@@ -75,6 +78,7 @@ static json_t *json_cell(enum mr_cell type, const char *text)
         return json_null();
     switch (type) {
     case MR_CELL_INT:
+    case MR_CELL_MS:
         return json_integer(strtoll(text, NULL, 10));
     case MR_CELL_BOOL:
         return json_boolean(text[0] == 't');
@@ -109,36 +113,34 @@ json_t *mr_output_object(const struct mr_rows *rows, size_t row)
 
 /* ---- tables ---- */
 
-/* The text of a cell as people read it, safe and on one line. */
-static int table_cell(const struct mr_rows *rows, size_t row, size_t column, struct mr_buf *ret)
+static bool is_figure(enum mr_cell type)
+{
+    return type == MR_CELL_INT || type == MR_CELL_MS || type == MR_CELL_USD ||
+           type == MR_CELL_DECIMAL;
+}
+
+/* The text of a cell as people read it, safe and on one line; a number with so many decimals. */
+static int table_cell(
+    const struct mr_rows *rows, size_t row, size_t column, size_t places, struct mr_buf *ret)
 {
     const char *text = rows->cell(rows->source, row, column);
-    char usd[MR_USD_LEN];
+    enum mr_cell type = rows->columns[column].type;
     mr_buf_reset(ret);
     if (!text)
         return 0;
-    switch (rows->columns[column].type) {
-    case MR_CELL_USD:
-        mr_usd_tidy(text, usd);
-        return mr_buf_puts(ret, usd);
+    if (is_figure(type))
+        return mr_figure_put(ret, type, text, places);
+    switch (type) {
     case MR_CELL_BOOL:
         return mr_buf_puts(ret, text[0] == 't' ? "yes" : "no");
     case MR_CELL_TIME: /* 2026-11-20T18:00:00.123Z -> 2026-11-20 18:00:00Z */
         if (strlen(text) >= 19)
             return mr_buf_printf(ret, "%.10s %.8sZ", text, text + 11);
         break;
-    case MR_CELL_TEXT:
-    case MR_CELL_INT:
-    case MR_CELL_DECIMAL:
-    case MR_CELL_JSON:
+    default:
         break;
     }
     return mr_text_safe(ret, text, strlen(text), MR_SAFE_LINE);
-}
-
-static bool is_right(enum mr_cell type)
-{
-    return type == MR_CELL_INT || type == MR_CELL_USD || type == MR_CELL_DECIMAL;
 }
 
 static bool is_shown(const struct mr_column *column)
@@ -151,34 +153,50 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static void measure(const struct mr_rows *rows, size_t *widths, struct mr_buf *cell)
+/* What a column takes. Its numbers have equally many decimals, so that their points stand in line.
+ */
+struct shape {
+    size_t width, places;
+};
+
+static size_t places_of(const struct mr_rows *rows, size_t row, size_t column)
+{
+    const char *text = rows->cell(rows->source, row, column);
+    enum mr_cell type = rows->columns[column].type;
+    return text && is_figure(type) ? mr_figure_places(type, text) : 0;
+}
+
+static void measure(const struct mr_rows *rows, struct shape *shapes, struct mr_buf *cell)
 {
     for (size_t c = 0; c < rows->ncolumns; c++) {
         if (!is_shown(&rows->columns[c]))
             continue;
-        widths[c] = strlen(rows->columns[c].title);
+        struct shape *shape = &shapes[c];
+        shape->width = strlen(rows->columns[c].title);
         for (size_t r = 0; r < rows->nrows; r++)
-            if (table_cell(rows, r, c, cell) == 0 && cell->len)
-                widths[c] = max_size(widths[c], mr_text_width(cell->data, cell->len));
+            shape->places = max_size(shape->places, places_of(rows, r, c));
+        for (size_t r = 0; r < rows->nrows; r++)
+            if (table_cell(rows, r, c, shape->places, cell) == 0 && cell->len)
+                shape->width = max_size(shape->width, mr_text_width(cell->data, cell->len));
     }
 }
 
 /* Cuts the widest text columns until the table fits the terminal. */
-static void squeeze(const struct mr_rows *rows, size_t *widths, size_t terminal)
+static void squeeze(const struct mr_rows *rows, struct shape *shapes, size_t terminal)
 {
     for (;;) {
         size_t total = 0, widest = rows->ncolumns, shown = 0;
         for (size_t c = 0; c < rows->ncolumns; c++) {
-            total += is_shown(&rows->columns[c]) ? widths[c] + (shown++ ? GAP : 0) : 0;
+            total += is_shown(&rows->columns[c]) ? shapes[c].width + (shown++ ? GAP : 0) : 0;
             if (is_shown(&rows->columns[c]) && rows->columns[c].type == MR_CELL_TEXT &&
-                strcmp(rows->columns[c].name, "job") != 0 && widths[c] > NARROWEST &&
-                (widest == rows->ncolumns || widths[c] > widths[widest]))
+                strcmp(rows->columns[c].name, "job") != 0 && shapes[c].width > NARROWEST &&
+                (widest == rows->ncolumns || shapes[c].width > shapes[widest].width))
                 widest = c;
         }
         if (total <= terminal || widest == rows->ncolumns)
             return;
-        size_t over = total - terminal, spare = widths[widest] - NARROWEST;
-        widths[widest] -= over < spare ? over : spare;
+        size_t over = total - terminal, spare = shapes[widest].width - NARROWEST;
+        shapes[widest].width -= over < spare ? over : spare;
     }
 }
 
@@ -187,41 +205,40 @@ static void pad(FILE *out, size_t n)
     fprintf(out, "%*s", (int)n, "");
 }
 
-static void put_cell(FILE *out, const char *text, size_t n, size_t width, bool right, bool last)
+/* Blanks that come before the cell; returns those that come behind it, if something does. */
+static size_t put_cell(
+    FILE *out, const char *text, size_t n, size_t blanks, size_t width, bool right)
 {
     size_t have = mr_text_width(text, n);
+    if (n == 0)
+        return blanks + width;
+    pad(out, blanks + (right && width > have ? width - have : 0));
     if (have > width) {
         fwrite(text, 1, mr_text_fit(text, n, width - 1), out);
         fputs("…", out);
         have = mr_text_width(text, mr_text_fit(text, n, width - 1)) + 1;
         n = 0;
     }
-    size_t fill = width > have ? width - have : 0;
-    if (right)
-        pad(out, fill);
     fwrite(text, 1, n, out);
-    if (!right && !last)
-        pad(out, fill);
+    return !right && width > have ? width - have : 0;
 }
 
-static void put_row(FILE *out, const struct mr_rows *rows, size_t row, const size_t *widths,
+static void put_row(FILE *out, const struct mr_rows *rows, size_t row, const struct shape *shapes,
     bool heading, struct mr_buf *cell)
 {
-    size_t last = 0;
-    for (size_t c = 0; c < rows->ncolumns; c++)
-        last = is_shown(&rows->columns[c]) ? c : last;
+    size_t blanks = 0;
     bool first = true;
     for (size_t c = 0; c < rows->ncolumns; c++) {
         const struct mr_column *column = &rows->columns[c];
         if (!is_shown(column))
             continue;
-        if (!first)
-            pad(out, GAP);
+        blanks += first ? 0 : GAP;
         first = false;
-        if (!heading && table_cell(rows, row, c, cell) < 0)
+        if (!heading && table_cell(rows, row, c, shapes[c].places, cell) < 0)
             mr_buf_reset(cell);
         const char *text = heading ? column->title : cell->len ? cell->data : "";
-        put_cell(out, text, strlen(text), widths[c], is_right(column->type), c == last);
+        blanks =
+            put_cell(out, text, strlen(text), blanks, shapes[c].width, is_figure(column->type));
     }
     fputc('\n', out);
 }
@@ -229,16 +246,16 @@ static void put_row(FILE *out, const struct mr_rows *rows, size_t row, const siz
 static void put_table(struct mr_cli *cli, const struct mr_rows *rows)
 {
     MR_CLEANUP(mr_buf_deinit) struct mr_buf cell = MR_BUF_INIT(CELL_MAX);
-    size_t *widths = calloc(rows->ncolumns, sizeof(*widths));
-    if (!widths)
+    struct shape *shapes = calloc(rows->ncolumns, sizeof(*shapes));
+    if (!shapes)
         return;
-    measure(rows, widths, &cell);
+    measure(rows, shapes, &cell);
     if (cli->width > 0)
-        squeeze(rows, widths, (size_t)cli->width);
-    put_row(cli->out, rows, 0, widths, true, &cell);
+        squeeze(rows, shapes, (size_t)cli->width);
+    put_row(cli->out, rows, 0, shapes, true, &cell);
     for (size_t r = 0; r < rows->nrows; r++)
-        put_row(cli->out, rows, r, widths, false, &cell);
-    free(widths);
+        put_row(cli->out, rows, r, shapes, false, &cell);
+    free(shapes);
 }
 
 void mr_output_rows(struct mr_cli *cli, const struct mr_rows *rows, const char *none)
@@ -265,7 +282,7 @@ void mr_output_record(struct mr_cli *cli, const struct mr_rows *rows, size_t row
             width = max_size(width, strlen(rows->columns[c].title));
     for (size_t c = 0; c < rows->ncolumns; c++) {
         if (!is_shown(&rows->columns[c]) || !rows->cell(rows->source, row, c) ||
-            table_cell(rows, row, c, &cell) < 0)
+            table_cell(rows, row, c, places_of(rows, row, c), &cell) < 0)
             continue;
         fprintf(cli->out, "%-*s", (int)(width + GAP), rows->columns[c].title);
         fwrite(cell.len ? cell.data : "", 1, cell.len, cli->out);

@@ -12,6 +12,7 @@
 enum mr_cell {
     MR_CELL_TEXT,
     MR_CELL_INT,
+    MR_CELL_MS, /* an int; people read seconds */
     MR_CELL_USD,
     MR_CELL_DECIMAL, /* a number that is no int: a rate, a share; a string in JSON */
     MR_CELL_TIME,
@@ -56,6 +57,7 @@ void mr_output_json(struct mr_cli *cli, json_t *value);
 /* Prints text made safe for terminals; LINE adds no newline. */
 void mr_output_safe(FILE *out, const char *text, bool keep_lines);
 
-/* "$0.000123" of a decimal such as 0.000123000000: at least six decimals. NULL gives "". */
+/* "$0.000123" of a decimal such as 0.000123000000: as many decimals as it needs, six at least. NULL
+ * gives "". */
 #define MR_USD_LEN 64
 void mr_usd_tidy(const char *decimal, char ret[static MR_USD_LEN]);

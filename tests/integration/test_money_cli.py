@@ -284,6 +284,38 @@ class EstimateTest(MoneyCase):
         self.assertLess(pico(second["low_usd"]), cost)
         self.assertEqual(worker.stop(), 0)
 
+    def test_against_the_caps(self):
+        self.stack.ok("prices", "import", self.prices('input = "1"; output = "10";'), "--replace")
+        jobs = [{"input": {"text": f"{i} {self.TEXT}"}, "tenant": t} for i in range(4) for t in ("rich", "poor", "free")]
+        lines = "".join(json.dumps(job) + "\n" for job in jobs)
+        found, _ = self.dry("--jsonl", "-", stdin=lines)
+        self.assertEqual(found["caps"], [])
+        worst, expected = (float(found[key]) / 3 for key in ("worst_usd", "expected_usd"))
+        between = (worst + expected) / 2
+        self.stack.ok("tenant", "set", "rich", "--cap-day", "25", "--cap-month", f"{between:.6f}")
+        self.stack.ok("tenant", "set", "poor", "--cap-day", f"{expected / 2:.6f}", "--cap-job", f"{between / 4:.6f}", "--on-cap", "park")
+        found, done = self.dry("--jsonl", "-", stdin=lines)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(
+            [(c["tenant"], c["cap"], c["fits"], c["otherwise"], c["jobs"]) for c in found["caps"]],
+            [("poor", "day", "no", "park", 4), ("poor", "job", "maybe", "dead", 4),
+             ("rich", "day", "yes", "park", 4), ("rich", "month", "maybe", "park", 4)],
+        )  # fmt: skip
+        self.assertEqual((found["caps"][2]["cap_usd"], found["caps"][2]["left_usd"]), ("25.000000", "25.000000"))
+        self.assertAlmostEqual(float(found["caps"][2]["worst_usd"]), worst, places=9)
+        self.stack.sql(
+            "INSERT INTO millrace.calls (id, job_id, step, attempt, epoch, worker, tenant, pipeline, provider, endpoint,"
+            " alias, model, state, hold_pico, cost_pico, price_unknown, expires_at) SELECT gen_random_uuid(), gen_random_uuid(),"
+            " 's', 1, 1, 1, 'rich', 'other', 'p', 'p', 'a', 'm', state, 30e12, cost, false, now()"
+            " FROM (VALUES ('open', 0), ('settled', 1e12)) v (state, cost)",
+        )  # fmt: skip
+        found, done = self.dry("--jsonl", "-", stdin=lines)
+        self.assertEqual((found["caps"][2]["spent_usd"], found["caps"][2]["left_usd"], found["caps"][2]["fits"]), ("31.000000", "0.000000", "no"))
+        text = self.stack.ok("enqueue", "--dry-run", "--jsonl", "-", stdin=lines)
+        self.assertRegex(text, r"\n\nTENANT +CAP +DOLLARS +LEFT +EXPECTED +WORST +FITS +OTHERWISE\npoor +day ")
+        self.assertRegex(text, r"\nrich +day +\$25\.000000 +\$0\.000000 .* no +park\n")
+        self.stack.sql("DELETE FROM millrace.calls")
+
     def test_checks_like_the_real_thing(self):
         lines = '{"input":{"text":"a"}}\n{"input":{}}\n{"input":{"text":"b"},"pipeline":"nosuch"}\n'
         found, done = self.dry("--jsonl", "-", stdin=lines)
@@ -305,7 +337,7 @@ class EstimateTest(MoneyCase):
     def test_without_a_database(self):
         found, done = self.dry("--text", "x", env={"MILLRACE_DATABASE_HOSTS": "127.0.0.1:1"})
         self.assertEqual(found["jobs"], 1)
-        self.assertIn("shipped prices, and no history", done.stderr)
+        self.assertIn("shipped prices, no history and no caps", done.stderr)
 
 
 class DoctorTest(MoneyCase):

@@ -1,3 +1,4 @@
+#include "producer/figures.h"
 #include "producer/output.h"
 #include "producer/text.h"
 #include "tests/unit/test.h"
@@ -53,7 +54,9 @@ static void tidies_money(void)
     mr_usd_tidy("12345678901234567890.500000000000", usd);
     CHECK_STR(usd, "$12345678901234567890.500000");
     mr_usd_tidy("0", usd);
-    CHECK_STR(usd, "$0");
+    CHECK_STR(usd, "$0.000000");
+    mr_usd_tidy("0.5", usd);
+    CHECK_STR(usd, "$0.500000");
     mr_usd_tidy(NULL, usd);
     CHECK_STR(usd, "");
 }
@@ -64,8 +67,8 @@ static const struct mr_column columns[] = {{"job", "JOB", MR_CELL_TEXT},
     {"name", "NAME", MR_CELL_TEXT}, {"n", "N", MR_CELL_INT}, {"hidden", NULL, MR_CELL_TEXT},
     {"cost_usd", "COST", MR_CELL_USD}, {"at", "AT", MR_CELL_TIME}};
 static const char *const cells[2][6] = {
-    {"j1", "漢字\n\033", "7", "h", "0.500000000000", "2026-11-20T18:00:00.123Z"},
-    {"j2", "a rather long name that is cut", "12345", NULL, NULL, NULL}};
+    {"j1", "漢字\n\033", "7", "h", "1234.500000000000", "2026-11-20T18:00:00.123Z"},
+    {"j2", "a rather long name that is cut", "12345", NULL, "-0.000000125000", NULL}};
 
 static const char *cell(const void *source, size_t row, size_t column)
 {
@@ -89,10 +92,35 @@ static void aligns_tables(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
     char *text = printed(60, MR_FORMAT_TABLE);
-    CHECK_STR(text, "JOB  NAME                 N       COST  AT\n"
-                    "j1   漢字\\n\\x1b           7  $0.500000  2026-11-20 18:00:00Z\n"
-                    "j2   a rather long …  12345             \n");
+    CHECK_STR(text, "JOB  NAME               N              COST  AT\n"
+                    "j1   漢字\\n\\x1b         7  $1,234.500000000  2026-11-20 18:00:00Z\n"
+                    "j2   a rather lo…  12,345     -$0.000000125\n");
     free(text);
+}
+
+static void figure_is(enum mr_cell type, const char *number, size_t places, const char *want)
+{
+    struct mr_buf buf = MR_BUF_INIT(256);
+    CHECK_INT(mr_figure_put(&buf, type, number, places), 0);
+    CHECK_STR(buf.data, want);
+    mr_buf_deinit(&buf);
+}
+
+static void writes_figures(void)
+{
+    CHECK_INT(mr_figure_places(MR_CELL_DECIMAL, "1.250"), 2);
+    CHECK_INT(mr_figure_places(MR_CELL_DECIMAL, "5"), 0);
+    CHECK_INT(mr_figure_places(MR_CELL_USD, "5"), 6);
+    CHECK_INT(mr_figure_places(MR_CELL_USD, "0.0000001250"), 9);
+    CHECK_INT(mr_figure_places(MR_CELL_MS, "1234"), 0);
+    figure_is(MR_CELL_DECIMAL, "5", 2, "5.00");
+    figure_is(MR_CELL_DECIMAL, "1234567.5", 1, "1,234,567.5");
+    figure_is(MR_CELL_INT, "-123456", 0, "-123,456");
+    figure_is(MR_CELL_INT, "999", 0, "999");
+    figure_is(MR_CELL_MS, "1234", 0, "1.23");
+    figure_is(MR_CELL_MS, "3600007", 0, "3,600.00");
+    figure_is(MR_CELL_USD, "Infinity", 6, "Infinity");
+    figure_is(MR_CELL_INT, "", 0, "");
 }
 
 static void prints_json_rows(void)
@@ -101,10 +129,12 @@ static void prints_json_rows(void)
     char *text = printed(0, MR_FORMAT_JSON);
     CHECK_STR(text,
         "[\n{\"job\":\"j1\",\"name\":\"漢字\\n\\u001B\",\"n\":7,\"hidden\":\"h\",\"cost_usd\":"
-        "\"0.500000\",\"at\":\"2026-11-20T18:00:00.123Z\"},\n{\"job\":\"j2\",\"name\":\"a rather "
-        "long name that is cut\",\"n\":12345,\"hidden\":null,\"cost_usd\":null,\"at\":null}\n]\n");
+        "\"1234.500000\",\"at\":\"2026-11-20T18:00:00.123Z\"},\n{\"job\":\"j2\",\"name\":\"a "
+        "rather "
+        "long name that is "
+        "cut\",\"n\":12345,\"hidden\":null,\"cost_usd\":\"-0.000000125\",\"at\":null}\n]\n");
     free(text);
 }
 
 TEST_MAIN(TEST(escapes_what_a_terminal_obeys), TEST(measures_columns), TEST(tidies_money),
-    TEST(aligns_tables), TEST(prints_json_rows))
+    TEST(aligns_tables), TEST(writes_figures), TEST(prints_json_rows))
