@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MR_REFUSED_PAUSE_MS 30000 /* the database refuses what anybody could store */
+
 static void start_ready(struct mr_job *job)
 {
     /* A step may end (or fail the job) while it starts, which may make others ready. */
@@ -23,12 +25,23 @@ static void start_ready(struct mr_job *job)
     }
 }
 
+static void strip_words(struct mr_call_row *row)
+{
+    row->message[0] = row->request_id[0] = '\0';
+    row->served_model[0] = row->finish_reason[0] = '\0';
+    row->cache_text = NULL;
+}
+
 static void add_settles(struct mr_job *job)
 {
     struct mr_commit *commit = &job->commit;
-    for (struct mr_call *call = job->calls; call; call = call->next)
-        if (call->answered && commit->nsettles < MR_COMMIT_MAX)
-            commit->settles[commit->nsettles++] = &call->row;
+    for (struct mr_call *call = job->calls; call; call = call->next) {
+        if (!call->answered || commit->nsettles >= MR_COMMIT_MAX)
+            continue;
+        if (job->poisoned)
+            strip_words(&call->row);
+        commit->settles[commit->nsettles++] = &call->row;
+    }
 }
 
 static void add_steps(struct mr_job *job)
@@ -170,22 +183,36 @@ static void lose(struct mr_job *job)
     mr_job_advance(job);
 }
 
-/* The database can never store this commit. Once: again without the results, as a dead job that
- * says why. (A lost job is another worker's to bury; here only its money is written.) */
+/* The database can never store this commit. First: again without the results, as a dead job that
+ * says why. Then without what its calls have cost: what is open when a job ends becomes ambiguous.
+ * A bare end cannot be refused for what is in it, so that one is said again until it is taken. (A
+ * lost job is another worker's to bury; here only its money is written.) */
 static void refuse(struct mr_job *job)
 {
     struct mr_err err = job->commit.err;
-    mr_log(job->engine->world.log, MR_ERROR, "job.unstorable", MR_STR("why", err.msg));
+    char id[MR_UUID_LEN];
+    mr_uuid_format(&job->envelope.id, id);
+    mr_log(job->engine->world.log, MR_ERROR, "job.unstorable", MR_STR("job", id),
+        MR_STR("why", err.msg));
     if (job->state == MR_JOB_ENDING)
         mr_job_move(job, MR_JOB_RUNNING, "commit refused");
     take_back_begins(job);
-    job->failed = job->poisoned = true;
-    job->error = err;
-    for (struct mr_call *call = job->calls; call; call = call->next) {
-        call->row.message[0] = call->row.request_id[0] = '\0';
-        call->row.served_model[0] = call->row.finish_reason[0] = '\0';
-        call->row.cache_text = NULL;
+    job->failed = true;
+    if (!job->poisoned) {
+        job->poisoned = true;
+        job->error = err;
+        mr_job_advance(job);
+        return;
     }
+    drop_settled(job);
+    if (job->bare && job->state == MR_JOB_RUNNING) {
+        mr_wake_set(job, mr_engine_now(job->engine) + MR_REFUSED_PAUSE_MS);
+        return;
+    }
+    job->bare = true;
+    job->error_step[0] = '\0';
+    mr_err_set(&job->error, 0, MR_CLASS_INTERNAL,
+        "the database refuses to store it: its worker's log says why");
     mr_job_advance(job);
 }
 
@@ -196,7 +223,7 @@ void mr_job_committed(struct mr_job *job)
     for (size_t i = 0; i < job->commit.nalerts; i++)
         mr_job_cap_event(job, &job->commit.alerts[i]);
     enum mr_verdict verdict = job->commit.verdict;
-    if (verdict == MR_VERDICT_REFUSED && !job->poisoned) {
+    if (verdict == MR_VERDICT_REFUSED) {
         refuse(job);
         return;
     }

@@ -60,7 +60,9 @@ struct mr_job {
     unsigned writing; /* bit i: commit carries the end of step i */
 
     /* decided, not yet committed */
-    bool failed, cancelled, poisoned;
+    bool failed, cancelled;
+    bool poisoned;       /* SQL refuses its results or words: only its money and its end go there */
+    bool bare;           /* nor its money: only its end */
     bool achieved;       /* this lease has ended a step */
     struct mr_err error; /* failed */
     char error_step[MR_NAME_MAX + 1];

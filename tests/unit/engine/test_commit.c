@@ -113,6 +113,57 @@ static void what_cannot_be_stored_dies_with_the_reason(void)
     fake_deinit(&fake);
 }
 
+static void refuse(const char *why)
+{
+    mr_err_set(&fake_commit(&fake)->err, 0, MR_CLASS_INVALID, "%s", why);
+    fake_committed(&fake, MR_VERDICT_REFUSED);
+}
+
+static void nobody_is_told_of_an_end_that_is_not_stored(void)
+{
+    run_to_call("");
+    fake_replied(&fake, 200, fake_good_body);
+    refuse("untranslatable character");
+    refuse("out of range");
+    CHECK_INT(fake.nevents + fake.npublished + fake.nacks, 0);
+    CHECK_INT(fake.ncommits, 4); /* nothing but its end, in words of our own */
+    CHECK_INT(fake_commit(&fake)->nsettles, 0);
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
+    CHECK_INT(fake_commit(&fake)->error.class, MR_CLASS_INTERNAL);
+    CHECK(!strstr(fake_commit(&fake)->error.msg, "out of range"));
+    refuse("out of range"); /* that is the database's own trouble: it may be mended */
+    CHECK_INT(fake.ncommits, 4);
+    CHECK_INT(fake.nevents + fake.npublished + fake.nacks, 0);
+    fake_pass(&fake, 30000);
+    CHECK_INT(fake.ncommits, 5);
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
+    fake_committed(&fake, MR_VERDICT_OK);
+    fake_published(&fake, true);
+    CHECK_STR(fake.events[0], "job.dead");
+    CHECK_INT(fake.nacks, 1);
+    fake_deinit(&fake);
+}
+
+/* What comes after the refusal is written without its words too. */
+static void a_poisoned_job_settles_what_is_still_out(void)
+{
+    fake_init(&fake, "");
+    fake_deliver(&fake, 1, 10, "pair", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, NULL);
+    fake_committed(&fake, MR_VERDICT_OK);
+    fake_replied(&fake, 200, fake_good_body);
+    refuse("untranslatable character");
+    fake_committed(&fake, MR_VERDICT_OK); /* its money */
+    fake.ncalls--;
+    fake_replied(&fake, 200, fake_good_body);
+    CHECK_INT(fake_commit(&fake)->nsettles, 1);
+    CHECK_STR(fake_commit(&fake)->settles[0]->served_model, "");
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
+    fake_committed(&fake, MR_VERDICT_OK);
+    fake_published(&fake, true);
+    fake_deinit(&fake);
+}
+
 static void steps_are_announced_to_those_who_watch(void)
 {
     run_to_call(",\"watch\":true");
@@ -187,7 +238,9 @@ static void a_lost_job_writes_its_money_without_the_words(void)
 TEST_MAIN(TEST(nothing_leaves_before_its_intent_is_durable),
     TEST(the_last_commit_has_money_result_and_end), TEST(a_stale_lease_sends_nothing),
     TEST(a_late_answer_still_settles_its_call), TEST(cancelled_at_begin_keeps_the_results),
-    TEST(what_cannot_be_stored_dies_with_the_reason), TEST(steps_are_announced_to_those_who_watch),
+    TEST(what_cannot_be_stored_dies_with_the_reason),
+    TEST(nobody_is_told_of_an_end_that_is_not_stored),
+    TEST(a_poisoned_job_settles_what_is_still_out), TEST(steps_are_announced_to_those_who_watch),
     TEST(a_step_of_another_pool_is_handed_over), TEST(an_old_lease_is_handed_over),
     TEST(the_deadline_stops_a_job_between_calls),
     TEST(a_lost_job_writes_its_money_without_the_words))
