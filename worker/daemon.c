@@ -301,6 +301,12 @@ static int init_handles(struct daemon *daemon)
         r = uv_signal_start(&daemon->interrupt, on_stop, SIGINT);
     if (r == 0)
         r = uv_signal_start(&daemon->hup, on_reload, SIGHUP);
+    if (r == 0) {
+        sigset_t hup; /* main has held it back */
+        sigemptyset(&hup);
+        sigaddset(&hup, SIGHUP);
+        pthread_sigmask(SIG_UNBLOCK, &hup, NULL);
+    }
     if (r == 0)
         r = uv_prepare_start(&daemon->prepare, on_prepare);
     return r;

@@ -87,6 +87,16 @@ static void raise_file_limit(void)
     }
 }
 
+/* A SIGHUP that comes before the daemon listens waits until it does: the file may have changed
+ * behind the reader's back. */
+static void hold_reload(void)
+{
+    sigset_t hup;
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hup, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -95,7 +105,7 @@ int main(int argc, char **argv)
         return code;
     raise_file_limit();
     signal(SIGPIPE, SIG_IGN); /* a closed socket is an error code, not a death */
-    signal(SIGHUP, SIG_IGN);  /* until the daemon listens; what it would read again is just read */
+    hold_reload();
     struct mr_config *config = NULL;
     struct mr_err err = {0};
     if (mr_refresh_config(options.config, &config, &err) < 0) {

@@ -1,5 +1,6 @@
 """The worker as a process: signals, and neighbours that go away."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,20 @@ class WorkerTest(millrace.StackCase):
         self.config.write_text(self.config.read_text().replace('model = "standin"', 'model = "other"'))
         worker.signal(signal.SIGHUP)
         millrace.wait_until("a job of the new model", lambda: self._served_by("other"))
+
+    def test_a_reload_asked_for_too_early_comes_later(self):
+        pipe = self.config.with_name("first.cfg")
+        os.mkfifo(pipe)
+        worker = self.worker(config=pipe)
+        with open(pipe, "w") as first:  # it has begun to read
+            os.kill(worker.process.pid, signal.SIGHUP)
+            next_one = self.config.with_name("next.cfg")
+            next_one.write_text(self.config.read_text() + 'worker: { log_level = "debug"; };')
+            next_one.rename(pipe)
+            first.write(self.config.read_text())
+        millrace.wait_until("the reload", lambda: "reload.done" in worker.text())
+        self.settle_up(self.stack.enqueue("--text", TEXT))
+        self.assertIn('"level":"debug"', worker.text())
 
     def test_reload_keeps_what_needs_a_restart(self):
         worker = self.started()
