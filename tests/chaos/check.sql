@@ -5,6 +5,7 @@
 --   plan (pipeline, step, paid, after_steps text[])   what the pipelines must do
 --   allowed (class text)              what a job may die of in this run
 --   prompt (strict bool)              whether nothing (a cap, a limit) may hold a next call back
+--   chosen (job uuid, alias text, models text[])   what a step's alias stands for, and its fallbacks
 -- One row for each rule: how often it is broken, and three of the jobs.
 with ended (state) as (values ('done'), ('dead'), ('cancelled')),
 -- A call released without a class was begun and never sent: the next one takes its number. So it is
@@ -137,11 +138,13 @@ rules (rule, job) as (
     union all
     select 'a job keeps its cap', c.job
     from (
-        select c.job, t.cap_job_pico,
-            sum(c.delta) over (partition by c.job order by c.n) as total, c.delta
-        from witness.calls c join millrace.tenants t on t.name = c.tenant
+        select c.*, sum(c.delta) over (partition by c.job order by c.n) as total from witness.calls c
     ) c
-    where c.total > c.cap_job_pico and c.delta > 0
+    cross join lateral (
+        select t.cap_job from witness.tenants t
+        where t.tenant = c.tenant and t.n < c.n order by t.n desc limit 1
+    ) t
+    where c.total > t.cap_job and c.delta > 0
     union all
     select 'the counter of a cap says what was spent', null
     from millrace.spend m
@@ -158,6 +161,12 @@ rules (rule, job) as (
         (select coalesce(sum(cost_usd + ambiguous_usd), 0) from millrace.cost_by_model) as by_model,
         (select coalesce(sum(cost_pico), 0) * 0.000000000001 from millrace.calls) as by_call) v
     where by_job <> by_call or by_model <> by_call
+    -- routes
+    union all
+    select 'a call goes where rules and fallbacks send it', c.job_id
+    from millrace.calls c join chosen h on h.job = c.job_id and h.alias = c.alias
+    where c.provider <> 'local' and c.model is distinct from
+        h.models[1 + coalesce(substring(c.route from '^fallback (\d+):')::int, 0)]
     -- leases: nobody writes under a stale epoch
     union all
     select 'a call belongs to the epoch it was begun in', job

@@ -10,7 +10,7 @@ import lane as lanes
 import plan as plans
 
 TABLES = [f"millrace.{t}" for t in ("jobs", "steps", "calls", "workers", "tenants", "spend", "answers")]
-TABLES += [f"witness.{t}" for t in ("jobs", "steps", "calls", "faults", "sums")]
+TABLES += [f"witness.{t}" for t in ("jobs", "steps", "calls", "faults", "sums", "tenants")]
 
 
 def report(plan, faults, facts, kept):

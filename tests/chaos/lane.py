@@ -15,9 +15,12 @@ import millrace
 import psycopg2
 
 import plan as plans
+import terms
 
 PROXY = millrace.BUILD / "tests" / "faultproxy" / "millrace-faultproxy"
 DEADLINE = 90  # seconds a run may take before it counts as stuck
+# Seconds for which a share of a limit is good once a worker has it, and one more.
+SLACK = 3
 FAKETIME = next(glob.iglob("/usr/lib/*/faketime/libfaketimeMT.so.1"), None)
 END = ("done", "dead", "cancelled")
 
@@ -115,8 +118,9 @@ class Lane:
         """The configuration of the worker at a slot: every way out leads through the proxy."""
         http = self.proxy.ports[slot][2]
         models, pipelines = [], []
-        for alias, (provider, model, _) in plans.MODELS.items():
-            models.append(f'{{ alias = "{alias}"; provider = "{provider}"; model = "{model}"; {plan.more.get(alias, "")} }}')
+        for alias, (provider, model, _) in {**plans.MODELS, **plans.CHOSEN}.items():
+            more = f"{plan.more.get(alias, '')} {plan.terms.more(alias)}"
+            models.append(f'{{ alias = "{alias}"; provider = "{provider}"; model = "{model}"; {more} }}')
         for name, steps in plans.PIPELINES.items():
             texts = []
             for step, model, after, more in steps:
@@ -140,14 +144,26 @@ retry: (
     {{ class = "bad_output"; tries = 2; first = "0s"; }}
 );
 providers: (
-    {{ name = "openai"; kind = "openai"; base_url = "http://127.0.0.1:{http}/v1"; key_file = "standin.key"; }},
-    {{ name = "anthropic"; kind = "anthropic"; base_url = "http://127.0.0.1:{http}"; key_file = "standin.key"; }}
+    {{ name = "openai"; kind = "openai"; key_file = "standin.key"; {self.endpoints(plan, "openai", http, "/v1")} }},
+    {{ name = "anthropic"; kind = "anthropic"; key_file = "standin.key"; {self.endpoints(plan, "anthropic", http, "")} }}
 );
 models: ( {", ".join(models)} );
 pipelines: ( {", ".join(pipelines)} );
 """,
             name=f"slot-{slot}.cfg",
         )
+
+    @staticmethod
+    def endpoints(plan, provider, port, path):
+        """Where a provider is: at one place, or at several with fates of their own."""
+        places = plan.terms.endpoints.get(provider)
+        if not places:
+            return f'base_url = "http://127.0.0.1:{port}{path}";'
+        rows = []
+        for name, fate in places.items():
+            at = "http://127.0.0.1:1" if fate == "gone" else f"http://127.0.0.1:{port}/{name}"
+            rows.append(f'{{ name = "{name}"; base_url = "{at}{path}"; health = "/models"; }}')
+        return f"endpoints = ( {', '.join(rows)} );"
 
     # ---- a run
 
@@ -185,7 +201,8 @@ class Run:
         self.shot, self.ending = set(), set()  # pids we killed, and told to end
         self.faults, self.facts = [], {}
         self.threads, self.service, self.frozen = [], threading.Lock(), {}
-        self.parked, self.looked, self.relieved = set(), 0.0, not plan.caps
+        self.parked, self.looked, self.relieved = set(), 0.0, not plan.takes_caps()
+        self.rouse = None
         self.starts = 0
         self.standin = None
         self.enqueue = None
@@ -287,6 +304,8 @@ class Run:
             for job in self.plan.jobs[: args[0]]:
                 with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
                     self.stack.sql("SELECT millrace.cancel(%s)", job["id"])
+        elif kind == "cap":
+            self.set_cap(*args)
         elif kind in ("restart-database", "restart-broker"):
             self.aside(("restart", kind.split("-")[1]))
         elif kind == "kill-database":
@@ -302,6 +321,14 @@ class Run:
             ctl = ("rabbitmqctl", "-q")
             self.aside((*ctl, "set_policy", "--priority", "30", "--apply-to", "queues", "chaos-full", "^millrace[.]", small),
                        args[0] / 1000, (*ctl, "clear_policy", "chaos-full"))  # fmt: skip
+
+    def set_cap(self, tenant, cap):
+        """Again, if nobody can say whether it was done."""
+        try:
+            change = ["cap_day", "cap_month", "cap_job", "on_cap"]
+            self.stack.sql("SELECT millrace.tenant_set(%s, %s, %s, %s, %s, p_change => %s)", tenant, *cap, change)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            self.later.append((time.monotonic() + 0.2, lambda: self.set_cap(tenant, cap)))
 
     def due_faults(self):
         now = time.monotonic()
@@ -324,9 +351,16 @@ class Run:
         self.lane.forget()
         for tenant, cap in self.plan.caps.items():
             self.stack.sql("SELECT millrace.tenant_set(%s, %s, %s, %s, %s)", tenant, *cap)
+        for tenant, (rpm, tpm) in self.plan.terms.tenants.items():
+            self.stack.sql("SELECT millrace.tenant_set(%s, p_rpm => %s, p_tpm => %s)", tenant, rpm, tpm)
         self.standin = millrace.Standin(self.lane.folder, "--seed", str(sum(map(ord, str(self.plan.seed)))), "--port", str(self.lane.http))
         for name, (script, _) in self.plan.manners.items():
             self.standin.script(script, plans.MODELS[name][1])
+        for provider, places in self.plan.terms.endpoints.items():
+            for place, fate in places.items():
+                for where, model, _ in plans.MODELS.values():
+                    if where == provider and fate not in ("", "gone"):
+                        self.standin.script(fate, f"{place}:{model}")
         self.proxy.fired.clear()
         self.proxy.tell("reset", *(f"rule {rule}" for rule in self.plan.rules))
         self.proxy.settle()
@@ -369,11 +403,17 @@ class Run:
                 self.relieved,
             )
             if self.relieved:
+                if self.rouse and time.monotonic() > self.rouse and self.quiet():
+                    self.rouse = None
+                    for slot in range(self.plan.workers):
+                        self.fault("term", slot)
                 return
             rows = self.stack.sql("SELECT id::text, error_class FROM millrace.jobs WHERE state <> ALL(%s)", list(END))
             self.parked.update(job for job, why in rows if why == "capped")
             if rows and self.enqueue.poll() is not None and self.quiet() and all(job in self.parked for job, _ in rows):
-                self.relieved = True
+                # A job that came home before its time waits in a worker, for half a minute at most,
+                # and hears of nothing. It does when the worker hands it on.
+                self.relieved, self.rouse = True, time.monotonic() + 1.5
                 self.facts["parked"] = len(rows)
                 self.relieve([job for job, _ in rows])
 
@@ -382,7 +422,7 @@ class Run:
             for job in jobs:
                 self.stack.sql("SELECT millrace.cancel(%s)", job)
             return
-        for tenant in self.plan.caps:
+        for tenant in self.plan.takes_caps():
             self.stack.sql("SELECT millrace.tenant_set(%s, p_change => array['cap_day', 'cap_month', 'cap_job'])", tenant)
 
     def until(self, what, check, beat=0.03):
@@ -452,11 +492,14 @@ class Run:
             for name, steps in plans.PIPELINES.items() for step, model, after, _ in steps
         ]  # fmt: skip
         faults = judge.witness_judge(
-            self.stack, confirmed, [job["id"] for job in self.plan.jobs], plan, self.plan.allowed, self.plan.strict
-        )
-        rates = {model: rates for _, model, rates in plans.MODELS.values()}
-        more, calls = judge.compare_money(self.stack, self.standin, rates)
-        faults += more
+            self.stack, confirmed, [job["id"] for job in self.plan.jobs], plan, self.plan.allowed, self.plan.strict,
+            self.plan.chosen(),
+        )  # fmt: skip
+        models = {**plans.MODELS, **plans.CHOSEN}
+        more, calls = judge.compare_money(self.stack, self.standin, {model: rates for _, model, rates in models.values()})
+        faults += more + self.judge_limits(models)
+        if self.plan.terms.flood:
+            faults += self.judge_flood()
         dead = {row[0] for row in self.stack.sql("SELECT id::text FROM millrace.jobs WHERE state = 'dead'")}
         letters = [p.message_id for p, _ in self.stack.dead_letters()]
         faults += [f"dead, but no letter: {job}" for job in sorted(dead - set(letters))]
@@ -468,6 +511,23 @@ class Run:
             states=dict(self.stack.sql("SELECT state, count(*) FROM millrace.jobs GROUP BY 1")),
             letters=len(letters),
         )  # fmt: skip
+        return faults
+
+    def judge_limits(self, models):
+        if self.plan.disturbed():
+            return []
+        of_models = {models[alias][1]: limits for alias, limits in self.plan.terms.limits.items()}
+        of_tenants = {tenant: {"rpm": rpm, "tpm": tpm} for tenant, (rpm, tpm) in self.plan.terms.tenants.items()}
+        return judge.limits_kept(self.stack, self.standin, of_models, of_tenants, SLACK * millrace.PATIENCE)
+
+    def judge_flood(self):
+        """The slowest of the quiet tenant's jobs: how long it took, and how much of the flood that was
+        there when they came was still to be done when it ended."""
+        rows = self.stack.sql("SELECT tenant, extract(epoch FROM created_at)::float8, extract(epoch FROM ended_at)::float8 FROM millrace.jobs")
+        quiet = [(made, ended) for tenant, made, ended in rows if tenant == terms.QUIET]
+        flood = [ended for tenant, _, ended in rows if tenant == terms.FLOOD]
+        faults, facts = judge.flood_bounded(quiet, flood)
+        self.facts["flood"] = facts
         return faults
 
     def stop(self):

@@ -1,8 +1,11 @@
 """What happens in one chaos run, all of it drawn from the seed: jobs, tenants, how the providers
-behave, and which faults come when. Drawing needs nothing else, so a seed says it all."""
+behave, and which faults come when; terms.py has what is set around them. Drawing needs nothing else,
+so a seed says it all."""
 
 import random
 import uuid
+
+import terms
 
 SLOTS = 3  # places for workers; the enqueue command has one more
 PRODUCER = SLOTS
@@ -14,6 +17,8 @@ MODELS = {
     "haiku": ("anthropic", "claude-haiku-5.5", (100_000, 10_000, 500_000)),
     "nobody": ("openai", "a-model-nobody-knows", (30_000_000, 30_000_000, 100_000_000)),
 }
+# One that no step names, only rules.
+CHOSEN = {"nano": ("openai", "gpt-5.4-nano", (200_000, 20_000, 1_250_000))}
 
 # pipeline: [(step, model or None for extract, after, more)]
 PIPELINES = {
@@ -109,6 +114,31 @@ class Plan:
         if self.caps:
             self.allowed.add("capped")
         self.strict = False  # a worker's first calls wait until it knows the fleet's limits
+        self.terms = terms.Terms(seed)
+        self.terms.draw(self, PIPELINES, list(MODELS))
+        self._set_terms()
+
+    def _set_terms(self):
+        if self.terms.flood:
+            self._set_flood()
+        for alias, rpm in self.terms.enforced.items():
+            script, may = self.manners[alias]
+            self.manners[alias] = "+".join(s for s in (script, f"ratelimit={rpm}/0/2") if s), may
+        self.faults = sorted(self.faults + self.terms.changes, key=lambda f: f[0])
+        if self.terms.changes:
+            self.allowed.add("capped")
+
+    def _set_flood(self):
+        """One tenant sends very many jobs, another one some after them; who dies are workers at most."""
+        chance = self.terms.chance
+        self.workers, self.slots, self.lease_max, self.hops = 2, 8, "15m", False
+        self.manners, self.more = {m: ("delay=20-150", ()) for m in MODELS}, {}
+        who = [terms.FLOOD] * terms.FLOOD_JOBS + [terms.QUIET] * terms.QUIET_JOBS
+        self.jobs = [{**self._job(chance, n, [tenant], ["one"]), "priority": 5} for n, tenant in enumerate(who)]
+        for job in self.jobs:
+            job.pop("idempotency_key", None)
+        self.rules, self.caps, self.allowed = [], {}, {"ambiguous"}
+        self.faults = [(at, kind, slot % 2) for at, kind, slot, *_ in self.faults[:1] if kind in ("kill", "term")]
 
     @classmethod
     def of_point(cls, point):
@@ -122,7 +152,37 @@ class Plan:
         (whens,) = [whens for name, _, whens, _ in WIRE if name == point]
         self.rules = [f"{n} * {point} {2 * n + 1} {when} kill 0" for n, when in enumerate(whens)]
         self.faults, self.caps, self.allowed = [], {}, {"ambiguous"}
+        self.terms = terms.Terms(point)
         return self
+
+    def disturbed(self):
+        """Whether the way to the database or the providers is: then limits need not be kept to. What
+        the database cannot be asked is let through, and what a stalled connection holds back counts
+        nowhere."""
+        far = ("claim", "commit", "settle", "sync", "beat", "request", "response")
+        for rule in self.rules:
+            _, _, point, _, _, action, _ = rule.split()
+            if action == "stop" or point in far and action in ("reset", "cut", "stall"):
+                return True
+        return any(
+            kind == "freeze" or kind.endswith("-database") or kind in ("drop", "stall") and more[1] != "amqp"
+            for _, kind, *more in self.faults
+        )
+
+    def takes_caps(self):
+        """Tenants that have caps, or will have."""
+        return [*self.caps, *(tenant for _, _, tenant, _ in self.terms.changes if tenant not in self.caps)]
+
+    def chosen(self):
+        """(job, alias of a step, models it may get, by number of the fallback)."""
+        models = {**MODELS, **CHOSEN}
+        rows = []
+        for job in self.jobs:
+            for alias in MODELS:
+                taken = self.terms.taken(job, alias)
+                chain = [taken, *(["haiku"] if taken == "luna" and self.more else [])]
+                rows.append((job["id"], alias, [models[a][1] for a in chain]))
+        return rows
 
     @staticmethod
     def _cap(chance):
@@ -191,6 +251,7 @@ class Plan:
         ]
         lines += [f"  model {m}: {script} {self.more.get(m, '')}" for m, (script, _) in self.manners.items() if script]
         lines += [f"  cap of {t} (day, month, job in pico-dollars): {cap}; then {self.relief}" for t, cap in self.caps.items()]
+        lines += str(self.terms).splitlines()
         lines += [f"  wire: {rule}" for rule in self.rules]
         lines += [f"  at {at} s: {' '.join(map(str, what))}" for at, *what in self.faults]
         return "\n".join(lines)

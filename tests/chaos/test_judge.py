@@ -10,6 +10,7 @@ JOB = "00000000-0000-7000-8000-000000000001"
 OTHER = "00000000-0000-7000-8000-000000000002"
 CALLS = [f"00000000-0000-7000-8000-0000000001{i:02}" for i in range(4)]
 PLAN = [("p", "a", True, []), ("p", "b", True, ["a"])]
+CHOSEN = [(JOB, "m", ["m", "n"])]
 RULES = re.findall(r"^    select '(.+)',", judge.CHECK.read_text(), re.M)
 
 
@@ -40,6 +41,15 @@ def end(state="done", error="null"):
 
 def counter(pico):
     return f"insert into millrace.spend (tenant, period, starts, spent_pico) values ('acme', 'day', (now() at time zone 'utc')::date, {pico})"
+
+
+def caps(day=1000, job_cap=550):
+    return f"update millrace.tenants set cap_day_pico = {day}, cap_job_pico = {job_cap}"
+
+
+def elsewhere(model, route):
+    """The first call, of another model."""
+    return begin(0, "a").replace("model,", "model, route,").replace("'m', 'm',", f"'m', '{model}', '{route}',")
 
 
 def lease(epoch):
@@ -85,6 +95,7 @@ BROKEN = {
     ],
     "the counter of a cap says what was spent": [*GOOD[:3], [*LAST[:3], counter(119)]],
     "views and tables agree on the cost": [*GOOD[:3], [begin(2, "a", job_id=OTHER)], [settle(2)], [*LAST[:3], counter(180)]],
+    "a call goes where rules and fallbacks send it": [GOOD[0], [elsewhere("n", "fallback 2: x/n server")], *GOOD[2:]],
     "a call belongs to the epoch it was begun in": [*GOOD[:2], [*FIRST[:2], begin(1, "b", epoch=2)], LAST],
     "a call is begun by the owner of the lease": [*GOOD[:2], [*FIRST[:2], (1, FIRST[2])], LAST],
     "a result is written by the owner of the lease": [*GOOD[:2], [(1, sql) for sql in FIRST[:2]] + FIRST[2:], LAST],
@@ -138,7 +149,7 @@ class JudgeTest(millrace.StackCase):
 
     def broken(self, confirmed=(JOB,), known=(JOB,)):
         with contextlib.closing(self.stack.connect()) as connection, connection.cursor() as cursor:
-            judge.prepare(cursor, confirmed, known, PLAN, (), True)
+            judge.prepare(cursor, confirmed, known, PLAN, (), True, CHOSEN)
             return {rule for rule, _, _ in judge.check(cursor)}
 
     def test_good(self):
@@ -171,6 +182,65 @@ class JudgeTest(millrace.StackCase):
         """What a transaction holds for a moment only is no breach."""
         self.tell([[job()], [begin(0, "a")], [begin(2, "a", 2, 950), settle(2, 0, "released")], FIRST, LAST])
         self.assertNotIn("a cap holds at every commit", self.broken())
+
+    def test_routes(self):
+        """The rule's model, then its fallbacks."""
+        for model, route, good in (("n", "fallback 1: x/m server", True), ("m", "rule: priority > 1", True),
+                                   ("n", "rule: priority > 1", False), ("m", "fallback 1: x/m server", False)):  # fmt: skip
+            with self.subTest(model=model, route=route):
+                self.tell([GOOD[0], [elsewhere(model, route)], *GOOD[2:]])
+                self.assertEqual(self.broken(), set() if good else {"a call goes where rules and fallbacks send it"})
+
+    def test_caps_that_change(self):
+        """What was in force when a call was begun counts. A cap below what is spent may be exceeded,
+        but not added to."""
+        lowered = [*GOOD[:3], [caps(50, 50)], LAST]
+        self.tell(lowered)
+        self.assertEqual(self.broken(), set())
+        self.tell([*GOOD[:2], [caps(100, 100)], FIRST, LAST])
+        self.assertEqual(self.broken(), {"a cap holds at every commit", "a job keeps its cap"})
+        raised = [[job()], [begin(0, "a")], [caps(1500, 1500)], [begin(2, "a", 2, 1000)], [settle(2, 0, "released", "server")], FIRST, LAST]
+        self.tell(raised)
+        self.assertEqual(self.broken(), set())
+        self.tell([*raised[:2], *raised[3:5], raised[2], *raised[5:]])
+        self.assertEqual(self.broken(), {"a cap holds at every commit", "a job keeps its cap"})
+
+    def limits(self, times, delay=0, tokens=10, **limits):
+        entries = [
+            {**entry(0, tokens, 0), "at_ms": 10**12 + at, "delay_ms": delay, "path": "/v1/chat/completions"} for at in times
+        ]  # fmt: skip
+        of_models = judge.limits_kept(self.stack, Ledger(*entries), {"m": limits}, {}, 2)
+        self.tell(GOOD)
+        of_tenants = judge.limits_kept(self.stack, Ledger(*entries), {}, {"acme": limits}, 2)
+        self.assertEqual(len(of_models), len(of_tenants))
+        return " ".join(of_models)
+
+    def test_limits(self):
+        # 60 a minute, one at once, and what of the last two seconds was still good.
+        self.assertEqual(self.limits([0, 0, 0, 0], rpm=60), "")
+        self.assertIn("requests more than rpm 60 lets", self.limits([0, 0, 0, 0, 0], rpm=60))
+        self.assertEqual(self.limits([0, 0, 0, 0, 1000, 2000], rpm=60), "")
+        self.assertIn("requests more", self.limits([0, 1000, 5000, 5100, 5200, 5300, 5400, 5500], rpm=60))
+        self.assertEqual(self.limits([0, 0, 0, 0], tpm=600), "")
+        self.assertIn("tokens more", self.limits([0, 0, 0, 0, 0], tpm=600))
+        self.assertEqual(self.limits([0], tokens=900, tpm=600), "")
+        self.assertIn("tokens more", self.limits([0, 0], tokens=900, tpm=600))
+        self.assertEqual(self.limits([0, 0, 0], rpm=None, tpm=None), "")
+
+    def test_calls_at_once(self):
+        one = [{**entry(0), "at_ms": at, "delay_ms": 100, "path": "/v1"} for at in (0, 100, 150, 250)]
+        kept = judge.limits_kept(self.stack, Ledger(*one), {"m": {"concurrency": 2}}, {}, 2)
+        self.assertEqual(kept, [])
+        (fault,) = judge.limits_kept(self.stack, Ledger(*one), {"m": {"concurrency": 1}}, {}, 2)
+        self.assertIn("2 calls at once", fault)
+        apart = [*one[:3], {**one[2], "path": "/b/v1"}, {**one[2], "model": "other"}]
+        self.assertEqual(judge.limits_kept(self.stack, Ledger(*apart), {"m": {"concurrency": 2}}, {}, 2), [])
+
+    def test_flood(self):
+        flood = [i / 10 for i in range(100)]  # ends one job every tenth of a second
+        self.assertEqual(judge.flood_bounded([(1, 1.2), (1, 3)], flood)[0], [])
+        self.assertIn("held another tenant up", judge.flood_bounded([(1, 1.2), (1, 9)], flood)[0][0])
+        self.assertEqual(judge.flood_bounded([(8, 11)], flood), ([], "was over too soon: slowest beside it 3.0 s, 19 jobs of it before, 0 after, 1.9 s in all"))
 
     def money(self, history, *entries):
         self.tell(history)

@@ -33,6 +33,11 @@ create table witness.calls (
     job_state text, job_epoch bigint, job_worker bigint,
     committed numeric not null, delta numeric not null
 );
+-- What a tenant allows each of its jobs from here on.
+create table witness.tenants (
+    n bigint primary key default nextval('witness.moment'),
+    tenant text not null, cap_job numeric
+);
 create index on witness.jobs (job);
 create index on witness.steps (job);
 create index on witness.calls (job);
@@ -79,6 +84,16 @@ create trigger witness_insert after insert on millrace.jobs referencing new tabl
 create trigger witness_update after update on millrace.jobs
     referencing old table as stale new table as fresh
     for each statement execute function witness.note_jobs();
+
+-- Caps change while nobody writes calls (see millrace.tenant_set), so this log is in order with
+-- theirs.
+create function witness.note_tenant() returns trigger language plpgsql security definer as $$
+begin
+    insert into witness.tenants (tenant, cap_job) values (new.name, new.cap_job_pico);
+    return null;
+end $$;
+create trigger witness_tenant after insert or update on millrace.tenants
+    for each row execute function witness.note_tenant();
 
 create function witness.note_steps() returns trigger language plpgsql security definer as $$
 begin
@@ -149,9 +164,9 @@ begin
     for r in
         select c.tenant, p.period, date_trunc(p.period, c.starts at time zone 'utc')::date as starts,
             case p.period when 'day' then t.cap_day_pico else t.cap_month_pico end as cap,
-            sum(c.delta) as delta
+            sum(c.delta) as delta, bool_or(c.delta > 0) as grows
         from witness.calls c
-        join millrace.tenants t on t.name = c.tenant
+        left join millrace.tenants t on t.name = c.tenant
         cross join (values ('day'), ('month')) p (period)
         where c.xid = pg_current_xact_id()
         group by 1, 2, 3, 4 order by 1, 2, 3
@@ -161,7 +176,8 @@ begin
                 set total = s.total + excluded.total,
                     high = greatest(s.high, s.total + excluded.total)
             returning total into v_total;
-        if v_total > r.cap then
+        -- A cap that was lowered may be exceeded, but nothing more may be taken of it.
+        if v_total > r.cap and r.grows then
             insert into witness.faults values (default, r.tenant, r.period, v_total, r.cap);
         end if;
     end loop;

@@ -2,7 +2,8 @@
  * ledger of what it billed, and scripted misbehaviour (script.h).
  *
  *   POST .../chat/completions, POST .../messages   answered by the model's script
- *   PUT /control/MODEL      the body is the model's script from now on
+ *   PUT /control/MODEL      the body is the model's script from now on; as PLACE:MODEL of
+ *                           requests whose path begins with /PLACE/
  *   GET /stats              {"requests":..,"billed":..,"in_flight":..,"max_in_flight":..}
  *
  * A request is billed when it has arrived whole, before its delay: what the client does then no
@@ -85,6 +86,22 @@ static int find_script(
     return 0;
 }
 
+/* The script of a model as it is asked for at this path. */
+static int script_at(struct standin *standin, const char *path, const char *model,
+    struct mr_script **ret, struct mr_err *err)
+{
+    size_t place = strcspn(path + 1, "/");
+    for (size_t i = 0; i < standin->nmodels; i++) {
+        const char *name = standin->models[i].name;
+        if (strncmp(name, path + 1, place) == 0 && name[place] == ':' &&
+            strcmp(name + place + 1, model) == 0) {
+            *ret = &standin->models[i].script;
+            return 0;
+        }
+    }
+    return find_script(standin, model, ret, err);
+}
+
 /* One line about one request. The program ends when it cannot write: a ledger with holes is worse
  * than none. */
 static void record(struct standin *standin, const struct mr_http_request *request,
@@ -94,11 +111,11 @@ static void record(struct standin *standin, const struct mr_http_request *reques
         return;
     struct mr_buf line MR_CLEANUP(mr_buf_deinit) = MR_BUF_INIT(4096);
     json_t *entry MR_CLEANUP(mr_json_decrefp) =
-        json_pack("{s:I, s:I, s:s, s:s, s:s, s:s, s:i, s:b, s:I, s:I, s:I}", "n",
-            (json_int_t)standin->requests, "at_ms", (json_int_t)mr_wall_ms(&standin->clock), "path",
-            request->path, "model", model, "call", request->call, "outcome",
-            mr_outcome_name(plan->outcome), "status", plan->status, "billed",
-            mr_outcome_billed(plan->outcome), "input", (json_int_t)bill->input, "cached",
+        json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:i, s:b, s:I, s:I, s:I}", "n",
+            (json_int_t)standin->requests, "at_ms", (json_int_t)mr_wall_ms(&standin->clock),
+            "delay_ms", (json_int_t)plan->delay_ms, "path", request->path, "model", model, "call",
+            request->call, "outcome", mr_outcome_name(plan->outcome), "status", plan->status,
+            "billed", mr_outcome_billed(plan->outcome), "input", (json_int_t)bill->input, "cached",
             (json_int_t)bill->cached, "output", (json_int_t)bill->output);
     if (!entry || mr_json_dump(entry, &line) != 0 || mr_buf_putc(&line, '\n') != 0 ||
         write(standin->ledger, line.data, line.len) != (ssize_t)line.len) {
@@ -204,7 +221,7 @@ static void chat(struct standin *standin, struct mr_http_conn *conn,
         respond_error(conn, dialect, 400, "model and messages are required");
         return;
     }
-    if (find_script(standin, model, &script, &err) != 0) {
+    if (script_at(standin, request->path, model, &script, &err) != 0) {
         respond_error(conn, dialect, 404, err.msg);
         return;
     }
