@@ -163,7 +163,7 @@ def limit_faults(name, entries, limits, slack):
         if not limits.get(limit):
             continue
         rate = limits[limit] / 60
-        most, bound = excess([(e["at_ms"] / 1000, amount(e)) for e in entries], rate), max(one, rate) + one + slack * rate
+        most, bound = excess([(e["at_ms"] / 1000, amount(e)) for e in entries], rate), max(1, rate) + one + slack * rate
         if most > bound:
             faults.append(f"{name}: {most:.0f} {unit} more than {limit} {limits[limit]} lets through, {bound:.0f} would be well")
     if limits.get("concurrency"):
