@@ -66,9 +66,13 @@ int mr_amqp_closed(amqp_connection_state_t conn, const amqp_frame_t *frame, cons
 int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, size_t npools,
     int lane_shards, struct mr_err *err) MR_CHECK;
 /* Whether every exchange is there, without the right to declare one; channel 1. Publishing to a
- * missing one would close the channel under everything else in flight. 0, or -ENOENT with an err
- * that says `millrace init`. */
+ * missing one would close the channel under everything else in flight. 0, also when the broker lets
+ * nobody look who may not declare (RabbitMQ 4.2.6 and 4.3.0); or -ENOENT with an err that says
+ * `millrace init`. */
 int mr_amqp_check_exchanges(amqp_connection_state_t conn, struct mr_err *err) MR_CHECK;
+/* One of them. */
+int mr_amqp_check_exchange(
+    amqp_connection_state_t conn, const char *name, struct mr_err *err) MR_CHECK;
 
 /* What a message carries besides its body. NULL strings and zero numbers are left out. */
 struct mr_headers {

@@ -155,20 +155,40 @@ int mr_amqp_topology(amqp_connection_state_t conn, const char *const *pools, siz
     return rc;
 }
 
+/* After the broker has closed it. */
+static int open_again(amqp_connection_state_t conn, struct mr_err *err)
+{
+    amqp_channel_close_ok_t ok = {0};
+    int rc = mr_amqp_status(amqp_send_method(conn, CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok),
+        "closing a channel", err);
+    if (rc < 0)
+        return rc;
+    amqp_channel_open(conn, CHANNEL);
+    return mr_amqp_reply(amqp_get_rpc_reply(conn), "opening a channel", err);
+}
+
+int mr_amqp_check_exchange(amqp_connection_state_t conn, const char *name, struct mr_err *err)
+{
+    struct mr_err local;
+    err = err ? err : &local;
+    amqp_exchange_declare(conn, CHANNEL, amqp_cstring_bytes(name), amqp_cstring_bytes("direct"), 1,
+        0, 0, 0, amqp_empty_table);
+    int rc = mr_amqp_reply(amqp_get_rpc_reply(conn), "looking for it", err);
+    if (rc == -ENOENT)
+        return mr_err_set(
+            err, rc, MR_CLASS_INVALID, "exchange %s does not exist: run `millrace init`", name);
+    if (rc == -EACCES)
+        rc = open_again(conn, err);
+    return rc < 0 ? mr_err_prefix(err, rc, "exchange %s", name) : 0;
+}
+
 int mr_amqp_check_exchanges(amqp_connection_state_t conn, struct mr_err *err)
 {
     char names[3 + MR_TIER_COUNT][MR_QUEUE_MAX] = {MR_EX_JOBS, MR_EX_DEAD, MR_EX_EVENTS};
+    int rc = 0;
     for (int tier = 0; tier < MR_TIER_COUNT; tier++)
         mr_tier_exchange((enum mr_tier)tier, names[3 + tier]);
-    for (size_t i = 0; i < 3 + MR_TIER_COUNT; i++) {
-        amqp_exchange_declare(conn, CHANNEL, amqp_cstring_bytes(names[i]),
-            amqp_cstring_bytes("direct"), 1, 0, 0, 0, amqp_empty_table);
-        int rc = mr_amqp_reply(amqp_get_rpc_reply(conn), "looking for it", err);
-        if (rc == -ENOENT)
-            return mr_err_set(err, rc, MR_CLASS_INVALID,
-                "exchange %s does not exist: run `millrace init`", names[i]);
-        if (rc < 0)
-            return mr_err_prefix(err, rc, "exchange %s", names[i]);
-    }
-    return 0;
+    for (size_t i = 0; rc == 0 && i < 3 + MR_TIER_COUNT; i++)
+        rc = mr_amqp_check_exchange(conn, names[i], err);
+    return rc;
 }

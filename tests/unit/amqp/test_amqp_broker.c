@@ -59,6 +59,20 @@ static void topology_is_idempotent(void)
     broker_free(broker);
 }
 
+/* Some versions ask for the right to configure of whoever only looks. Nobody may look at "". */
+static void who_may_not_look_goes_on(void)
+{
+    struct broker *broker = broker_from_env();
+    amqp_connection_state_t conn = broker_connect(broker);
+    struct mr_err err;
+    CHECK_INT(mr_amqp_check_exchange(conn, "", &err), 0);
+    CHECK_INT(mr_amqp_check_exchange(conn, "", &err), 0); /* on a new channel */
+    CHECK_INT(mr_amqp_check_exchange(conn, "millrace.nowhere", &err), -ENOENT);
+    CHECK(strstr(err.msg, "exchange millrace.nowhere does not exist: run `millrace init`"));
+    mr_amqp_close(conn, false);
+    broker_free(broker);
+}
+
 static void wrong_arguments_are_named(void)
 {
     static const char *const pools[] = {"wrongargs"};
@@ -328,7 +342,7 @@ static void killed_connection(void)
     broker_free(broker);
 }
 
-TEST_MAIN(TEST(topology_is_idempotent), TEST(wrong_arguments_are_named), TEST(wrong_password),
-    TEST(nobody_there), TEST(confirms), TEST(returns), TEST(events_are_not_reported),
-    TEST(missing_exchange_closes_the_channel), TEST(depths_are_told), TEST(full_queue_nacks),
-    TEST(alarm_blocks), TEST(killed_connection))
+TEST_MAIN(TEST(topology_is_idempotent), TEST(who_may_not_look_goes_on),
+    TEST(wrong_arguments_are_named), TEST(wrong_password), TEST(nobody_there), TEST(confirms),
+    TEST(returns), TEST(events_are_not_reported), TEST(missing_exchange_closes_the_channel),
+    TEST(depths_are_told), TEST(full_queue_nacks), TEST(alarm_blocks), TEST(killed_connection))
