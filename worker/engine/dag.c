@@ -31,3 +31,16 @@ int64_t mr_dag_next_retry(const struct mr_job *job)
             next = job->steps[i].retry_at_ms;
     return next;
 }
+
+bool mr_dag_waits_long(const struct mr_job *job)
+{
+    bool any = false;
+    for (size_t i = 0; i < job->pipeline->nsteps; i++) {
+        if (job->steps[i].state != MR_STEP_BACKOFF)
+            continue;
+        if (!job->steps[i].waits_long)
+            return false;
+        any = true;
+    }
+    return any;
+}

@@ -98,6 +98,8 @@ uint32_t mr_dag_ended(const struct mr_job *job);
 uint32_t mr_dag_ready(const struct mr_job *job, int64_t now_ms);
 /* The earliest end of a back-off; INT64_MAX = none. */
 int64_t mr_dag_next_retry(const struct mr_job *job);
+/* Whether some steps back off, and all of them for long. */
+bool mr_dag_waits_long(const struct mr_job *job);
 
 /* ---- claim.c ---- */
 void mr_job_claimed(struct mr_job *job);

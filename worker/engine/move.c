@@ -63,7 +63,8 @@ static void choose_wait(struct mr_job *job)
      * would hand the job to and fro as fast as they can. */
     bool in_vain = elsewhere && left_ms > 0 && !job->achieved;
     bool stays = !elsewhere || (in_vain && left_ms <= MR_SHORT_WAIT_MS);
-    bool long_wait = !ready && left_ms > MR_SHORT_WAIT_MS;
+    /* However little of it is left: steps that ask in turns would keep the job here for ever. */
+    bool long_wait = !ready && mr_dag_waits_long(job);
     if (stays && !long_wait && !engine->draining && !lease_over(job))
         return; /* a short back-off */
     if (elsewhere)

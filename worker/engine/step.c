@@ -62,6 +62,7 @@ void mr_step_wait(struct mr_step *step, int64_t wait_ms, const struct mr_err *er
 {
     step->state = MR_STEP_BACKOFF;
     step->retry_at_ms = mr_engine_now(step->job->engine) + wait_ms;
+    step->waits_long = wait_ms > MR_SHORT_WAIT_MS;
     step->row.class = err ? err->class : MR_CLASS_NONE;
     mr_utf8_copy(step->row.message, sizeof(step->row.message), err ? err->msg : NULL);
 }

@@ -62,6 +62,7 @@ struct mr_step {
     struct mr_ticket ticket;   /* BACKOFF: its place in the line for a share of the limits */
     int tries[MR_CLASS_COUNT]; /* answers of each class on the present route */
     int64_t retry_at_ms;       /* BACKOFF: monotonic */
+    bool waits_long;           /* BACKOFF: from its beginning on, over MR_SHORT_WAIT_MS */
     int64_t started_ms;        /* wall; 0 = not yet */
     int cap_waits;             /* how often it waited here for room under a cap */
     int64_t flight_wait_ms;    /* how long it last waited for an equal call of another job */

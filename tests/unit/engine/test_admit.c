@@ -63,6 +63,36 @@ static void holds_of_calls_that_are_out_are_waited_for_here(void)
     fake_deinit(&fake);
 }
 
+static void refuse(struct mr_call_row *row, int64_t wait_ms)
+{
+    row->admission = MR_ADMIT_CAPPED;
+    row->on_cap = MR_ON_CAP_PARK;
+    row->wait_ms = wait_ms;
+}
+
+/* Asking in turns, they would never leave the worker: one of them always has little left to wait.
+ */
+static void two_steps_that_wait_long_leave_together(void)
+{
+    fake_init(&fake, "");
+    fake_deliver(&fake, 1, 10, "pair", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, NULL);
+    CHECK_INT(fake_commit(&fake)->nbegins, 2);
+    refuse(fake_commit(&fake)->begins[0], 3600 * 1000);
+    refuse(fake_commit(&fake)->begins[1], 20 * 1000);
+    fake_committed(&fake, MR_VERDICT_OK);
+    CHECK_INT(fake.ncommits, 1); /* one of them asks again soon */
+    fake_pass(&fake, 25 * 1000);
+    CHECK_INT(fake_commit(&fake)->nbegins, 1);
+    refuse(fake_commit(&fake)->begins[0], 3600 * 1000);
+    fake_committed(&fake, MR_VERDICT_OK);
+    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_WAITING);
+    CHECK_INT(fake_commit(&fake)->error.class, MR_CLASS_CAPPED);
+    CHECK(fake_commit(&fake)->until_ms > WALL + 25000 && /* until the first of them is due */
+          fake_commit(&fake)->until_ms <= WALL + 37502);
+    fake_deinit(&fake);
+}
+
 static void room_that_comes_soon_is_waited_for_here(void)
 {
     begin("soft");
@@ -275,6 +305,7 @@ static void alerts_are_told(void)
 
 TEST_MAIN(TEST(a_capped_job_parks_with_its_reason), TEST(room_that_comes_soon_is_waited_for_here),
     TEST(holds_of_calls_that_are_out_are_waited_for_here),
+    TEST(two_steps_that_wait_long_leave_together),
     TEST(a_capped_job_dies_where_the_tenant_wants_it), TEST(what_can_never_fit_does_not_park),
     TEST(a_capped_step_degrades_if_it_has_a_task), TEST(a_hit_is_an_answer_without_a_call),
     TEST(a_hit_that_is_no_good_is_not_asked_for_again), TEST(a_good_answer_is_shared),
