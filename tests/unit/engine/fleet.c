@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define AWAY_MS 20
+
 struct fleet world;
 
 static uint64_t dice = 1;
@@ -150,15 +152,39 @@ void talk(int i)
 static void went(struct worker *worker, size_t ticket)
 {
     worker->began_ms[ticket] = world.now_ms;
+    worker->next_end_ms = min(worker->next_end_ms, world.now_ms + worker->call_ms);
     worker->calls++;
     CHECK(world.nstarts < sizeof(world.starts) / sizeof(world.starts[0]));
     world.starts[world.nstarts++] = world.now_ms;
 }
 
+static bool wants_more(const struct worker *worker, const struct load *load)
+{
+    return world.now_ms >= worker->away_ms &&
+           mr_limits_waiting(worker->limits) < (size_t)load->waiting;
+}
+
+/* Who is sent away comes again after a while, and so do those behind him. */
+static void ask_for(struct worker *worker, size_t k, const struct load *load)
+{
+    struct mr_limits_ask ask = ask_of(load->tenant, load->tokens);
+    int64_t wait;
+    const char *scope;
+    switch (mr_limits_ask(worker->limits, &worker->tickets[k], &ask, world.now_ms, &wait, &scope)) {
+    case MR_LIMITS_GO:
+        went(worker, k);
+        break;
+    case MR_LIMITS_LATER:
+        worker->away_ms = world.now_ms + AWAY_MS;
+        break;
+    case MR_LIMITS_WAIT:
+        break;
+    }
+}
+
 /* One millisecond of a worker whose line is kept full. */
 static void work(struct worker *worker, const struct load *load)
 {
-    struct mr_limits_ask ask = ask_of(load->tenant, load->tokens);
     const struct mr_limits_end good = {.tokens = load->used,
         .success = true,
         .latency_ms = load->call_ms,
@@ -166,17 +192,19 @@ static void work(struct worker *worker, const struct load *load)
         .by_tokens = {-1, -1, -1}};
     for (struct mr_ticket *t; (t = mr_limits_next(worker->limits, world.now_ms));)
         went(worker, (size_t)(t - worker->tickets));
+    if (worker->call_ms == load->call_ms && world.now_ms < worker->next_end_ms &&
+        !wants_more(worker, load))
+        return; /* as mostly: nothing to do */
+    worker->call_ms = load->call_ms;
+    worker->next_end_ms = INT64_MAX;
     for (size_t k = 0; k < TICKETS; k++) {
         struct mr_ticket *ticket = &worker->tickets[k];
         if (ticket->state == MR_TICKET_HELD && world.now_ms >= worker->began_ms[k] + load->call_ms)
             mr_limits_leave(worker->limits, ticket, &good, world.now_ms);
-        int64_t wait;
-        const char *scope;
-        if (ticket->state == MR_TICKET_NONE &&
-            mr_limits_waiting(worker->limits) < (size_t)load->waiting &&
-            mr_limits_ask(worker->limits, ticket, &ask, world.now_ms, &wait, &scope) ==
-                MR_LIMITS_GO)
-            went(worker, k);
+        if (ticket->state == MR_TICKET_NONE && wants_more(worker, load))
+            ask_for(worker, k, load);
+        if (ticket->state == MR_TICKET_HELD)
+            worker->next_end_ms = min(worker->next_end_ms, worker->began_ms[k] + load->call_ms);
     }
 }
 

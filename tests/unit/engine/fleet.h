@@ -27,6 +27,8 @@ struct worker {
     int64_t answer_ms;
     struct mr_ticket tickets[TICKETS];
     int64_t began_ms[TICKETS];
+    int64_t call_ms, next_end_ms; /* no call ends before, if they take so long */
+    int64_t away_ms;              /* one was sent away: nobody asks before */
     int64_t calls;
 };
 
