@@ -402,27 +402,34 @@ class Run:
                 " AND delay_until > now() AND (%s OR error_class IS DISTINCT FROM 'capped') FOR UPDATE SKIP LOCKED)",
                 self.relieved,
             )
-            if self.relieved:
-                if self.rouse and time.monotonic() > self.rouse and self.quiet():
-                    self.rouse = None
-                    for slot in range(self.plan.workers):
-                        self.fault("term", slot)
-                return
             rows = self.stack.sql("SELECT id::text, error_class FROM millrace.jobs WHERE state <> ALL(%s)", list(END))
+            if self.relieved:
+                self.go_on([job for job, why in rows if why == "capped"])
+                return
             self.parked.update(job for job, why in rows if why == "capped")
             if rows and self.enqueue.poll() is not None and self.quiet() and all(job in self.parked for job, _ in rows):
-                # A job that came home before its time waits in a worker, for half a minute at most,
-                # and hears of nothing. It does when the worker hands it on.
                 self.relieved, self.rouse = True, time.monotonic() + 1.5
                 self.facts["parked"] = len(rows)
                 self.relieve([job for job, _ in rows])
+
+    def go_on(self, parked):
+        """After the relief: a job may have been with the broker then, and park only now; or it came
+        home before its time and waits in a worker, for half a minute at most, where it hears of
+        nothing until the worker hands it on."""
+        if not self.plan.takes_caps() or not self.quiet():
+            return
+        self.relieve(parked)
+        if self.rouse and time.monotonic() > self.rouse:
+            self.rouse = None
+            for slot in range(self.plan.workers):
+                self.fault("term", slot)
 
     def relieve(self, jobs):
         if self.plan.relief == "cancel":
             for job in jobs:
                 self.stack.sql("SELECT millrace.cancel(%s)", job)
             return
-        for tenant in self.plan.takes_caps():
+        for tenant in self.plan.takes_caps() if jobs else ():
             self.stack.sql("SELECT millrace.tenant_set(%s, p_change => array['cap_day', 'cap_month', 'cap_job'])", tenant)
 
     def until(self, what, check, beat=0.03):
