@@ -2,6 +2,7 @@
 #include "producer/explain.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what is asked ---- */
 
@@ -53,14 +54,16 @@ static const struct mr_column call_columns[] = {
     {"step", "STEP", MR_CELL_TEXT},
     {"attempt", "TRY", MR_CELL_INT},
     {"state", "STATE", MR_CELL_TEXT},
+    {"alias", "ALIAS", MR_CELL_TEXT},
     {"model", "MODEL", MR_CELL_TEXT},
+    {"endpoint", "ENDPOINT", MR_CELL_TEXT},
+    {"hit", "HIT", MR_CELL_BOOL},
     {"cost_usd", "COST", MR_CELL_USD},
-    {"latency_ms", "MS", MR_CELL_INT},
+    {"latency_ms", "SECONDS", MR_CELL_MS},
+    {"route", "ROUTE", MR_CELL_TEXT},
     {"class", "ERROR", MR_CELL_TEXT},
     {"message", "MESSAGE", MR_CELL_TEXT},
     {"started_at", NULL, MR_CELL_TIME},
-    {"endpoint", NULL, MR_CELL_TEXT},
-    {"route", NULL, MR_CELL_TEXT},
     {"hold_usd", NULL, MR_CELL_USD},
     {"cached_from", NULL, MR_CELL_TEXT},
     {"call", NULL, MR_CELL_TEXT},
@@ -68,11 +71,11 @@ static const struct mr_column call_columns[] = {
 #define NCALL (sizeof(call_columns) / sizeof(call_columns[0]))
 
 static const char calls_sql[] =
-    "select * from (select step, attempt, state, provider || '/' || model,"
-    " cost_usd + ambiguous_usd + held_usd, latency_ms, class, message, millrace.utc(started_at),"
-    " endpoint, route, hold_usd, cached_from, call_id from millrace.call_costs"
+    "select * from (select step, attempt, state, alias, provider || '/' || model, endpoint, hit,"
+    " cost_usd + ambiguous_usd + held_usd, latency_ms, route, class, message,"
+    " millrace.utc(started_at), hold_usd, cached_from, call_id from millrace.call_costs"
     " where job_id = $1::uuid order by started_at desc, call_id desc limit 20) c"
-    " order by 9, 14";
+    " order by 13, 16";
 
 static const struct mr_column breaker_columns[] = {
     {"provider", "BREAKER", MR_CELL_TEXT},
@@ -141,6 +144,20 @@ static PGresult *ask_breakers(struct mr_cli *cli, PGconn *conn, const PGresult *
 
 /* ---- telling ---- */
 
+/* In the table of calls, columns that say nothing of any of them. */
+static void leave_out(const PGresult *calls, struct mr_column ret[static NCALL])
+{
+    memcpy(ret, call_columns, sizeof(call_columns));
+    for (size_t c = 0; c < NCALL; c++) {
+        bool said = false;
+        for (int row = 0; row < PQntuples(calls) && !said; row++)
+            said = !PQgetisnull(calls, row, (int)c) &&
+                   (ret[c].type != MR_CELL_BOOL || PQgetvalue(calls, row, (int)c)[0] == 't');
+        if (!said)
+            ret[c].title = NULL;
+    }
+}
+
 static json_t *array_of(const struct mr_rows *rows)
 {
     json_t *array = json_array();
@@ -203,21 +220,30 @@ static void tell_text(struct mr_cli *cli, const struct mr_explain *explain,
 static enum mr_exit work(struct mr_cli *cli, PGconn *conn, struct mr_explain *explain)
 {
     const char *params[] = {explain->id};
+    char ids[MR_UUID_LEN + 2];
+    const char *list[] = {ids};
+    snprintf(ids, sizeof(ids), "{%s}", explain->id);
     MR_CLEANUP(mr_db_clearp) PGresult *job = mr_db_query(cli, conn, job_sql, 1, params);
+    MR_CLEANUP(mr_db_clearp) PGresult *waits = NULL;
     MR_CLEANUP(mr_db_clearp) PGresult *calls = NULL;
     MR_CLEANUP(mr_db_clearp) PGresult *breakers = NULL;
     if (job)
+        waits = mr_db_query(cli, conn, mr_waits_sql, 1, list);
+    if (waits)
         calls = mr_db_query(cli, conn, calls_sql, 1, params);
     if (calls)
         breakers = ask_breakers(cli, conn, job);
     if (!breakers)
         return MR_EXIT_UNREACHABLE;
     explain->job = job;
+    explain->waits = waits;
     explain->breakers = breakers;
     if (!mr_explain(cli, conn, explain))
         return MR_EXIT_UNREACHABLE;
+    struct mr_column shown[NCALL];
+    leave_out(calls, shown);
     struct mr_rows job_rows = mr_db_rows(job, job_columns, MR_EX_COUNT),
-                   call_rows = mr_db_rows(calls, call_columns, NCALL),
+                   call_rows = mr_db_rows(calls, shown, NCALL),
                    breaker_rows = mr_db_rows(breakers, breaker_columns, NBREAKER);
     if (cli->format == MR_FORMAT_JSON)
         tell_json(cli, explain, &job_rows, &call_rows, &breaker_rows);
@@ -250,8 +276,12 @@ const struct mr_command mr_cmd_explain = {
     .details =
         "Says in a few sentences where the job stands and what it waits for: its turn in a lane "
         "(with how many messages stand before it at most), room under a cap, a limit, a breaker to "
-        "close, the end of a delay and the reason for it, a worker that has died. Below stand its "
-        "facts, its last calls and those breakers that are open of providers its pipeline may "
+        "close, the next try after a failure, the end of a delay and the reason for it, a worker "
+        "that has died. A wait in its worker's hands is told as far as it is on record: the time "
+        "of the next try follows from the configuration here, and the place in a limit's line is "
+        "the last one. Below stand its facts, its last calls (what the step asked for, what was "
+        "called and why, HIT for an answer from the cache) and those breakers that are open of "
+        "providers its pipeline may "
         "ask.\n\n"
         "A job that no worker has taken yet is known to RabbitMQ only, and its message cannot be "
         "looked up there: then it tells what waits in the lanes, and the exit code is 1, since the "

@@ -18,12 +18,13 @@ static const struct mr_column columns[] = {
     {"cost_usd", NULL, MR_CELL_USD},
     {"attempts", NULL, MR_CELL_INT},
     {"degraded", NULL, MR_CELL_BOOL},
+    {"cached", NULL, MR_CELL_BOOL},
     {"ended_at", NULL, MR_CELL_TIME},
 };
 #define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
 
 static const char select_sql[] =
-    "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, "
+    "select job_id, step, output, tenant, pipeline, cost_usd, attempts, degraded, cached, "
     "millrace.utc(ended_at) from millrace.results where job_id = any($1::uuid[]) and ($2::text is "
     "null or step = $2) "
     "order by array_position($1::uuid[], job_id), ended_at, array_position($3::text[], step), step";

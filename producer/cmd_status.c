@@ -45,6 +45,7 @@ static const struct mr_column step_columns[] = {
     {"ms", "SECONDS", MR_CELL_MS},
     {"cost_usd", "COST", MR_CELL_USD},
     {"degraded", "DEGRADED", MR_CELL_BOOL},
+    {"cached", "CACHED", MR_CELL_BOOL},
     {"error_class", "ERROR", MR_CELL_TEXT},
     {"error_message", "MESSAGE", MR_CELL_TEXT},
     {"started_at", NULL, MR_CELL_TIME},
@@ -64,8 +65,8 @@ static const char job_sql[] =
 static const char step_sql[] =
     "select job_id, step, state, attempts, "
     "(extract(epoch from coalesce(ended_at, now()) - started_at) * 1000)::bigint, cost_usd, "
-    "degraded, error_class, error_message, millrace.utc(started_at), millrace.utc(ended_at) "
-    "from millrace.job_steps "
+    "degraded, cached, error_class, error_message, millrace.utc(started_at), "
+    "millrace.utc(ended_at) from millrace.job_steps "
     "where job_id = any($1::uuid[]) order by array_position($1::uuid[], job_id), started_at, "
     "ended_at, array_position($2::text[], step), step";
 

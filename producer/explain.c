@@ -38,22 +38,6 @@ static long long number(const struct mr_explain *explain, int column)
     return value ? strtoll(value, NULL, 10) : 0;
 }
 
-/* "2026-11-20T18:00:00.123Z" as "18:00:00Z" would be read wrongly tomorrow: the whole of it. */
-static void moment(const char *time, char ret[static 24])
-{
-    snprintf(ret, 24, "%.10s %.8sZ", time ? time : "", time && strlen(time) > 11 ? time + 11 : "");
-}
-
-static void duration(long long seconds, char ret[static 32])
-{
-    if (seconds < 120)
-        snprintf(ret, 32, "%lld s", seconds);
-    else if (seconds < 7200)
-        snprintf(ret, 32, "%lld min", (seconds + 30) / 60);
-    else
-        snprintf(ret, 32, "%lld h", (seconds + 1800) / 3600);
-}
-
 /* ---- lanes ---- */
 
 static int64_t standing(const struct mr_explain *explain)
@@ -142,52 +126,20 @@ static void say_breakers(struct mr_explain *explain)
                                                  : PQgetvalue(explain->breakers, i, 5));
 }
 
-#define REASON_LEN 2048
-
-static const char *reason_words(const char *class)
-{
-    static const struct {
-        const char *class, *words;
-    } reasons[] = {
-        {"capped", "there is no room under a cap"},
-        {"limited", "its share of a limit that all workers keep is used up"},
-        {"unavailable", "no route to its model is open"},
-        {"rate_limited", "the provider throttles"},
-        {"overloaded", "the provider is overloaded"},
-        {"server", "the provider fails"},
-        {"network", "the provider cannot be reached"},
-    };
-    for (size_t i = 0; class && i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (strcmp(reasons[i].class, class) == 0)
-            return reasons[i].words;
-    return class ? class : "it changes hands";
-}
-
-/* The reason with what is on record about it; a missing route says all of it itself. */
-static void reason(const char *class, const char *message, char ret[static REASON_LEN])
-{
-    if (message && class && strcmp(class, "unavailable") == 0)
-        snprintf(ret, REASON_LEN, "%s", message);
-    else
-        snprintf(ret, REASON_LEN, "%s%s%s", reason_words(class), message ? ": " : "",
-            message ? message : "");
-}
-
 static bool say_waiting(struct mr_cli *cli, PGconn *conn, struct mr_explain *explain)
 {
-    const char *class = cell(explain, MR_EX_CLASS), *message = cell(explain, MR_EX_MESSAGE);
-    long long left = number(explain, MR_EX_UNTIL_S);
-    char until[24], rest[32], why[REASON_LEN];
-    reason(class, message, why);
-    moment(cell(explain, MR_EX_UNTIL), until);
-    duration(left, rest);
-    if (!class && !cell(explain, MR_EX_UNTIL))
-        say(explain, "It waits for a worker of pool %s to take it.", text(explain, MR_EX_POOL));
-    else if (left > 0)
-        say(explain, "It waits until %s (%s more), since %s.", until, rest, why);
-    else
-        say(explain, "Its wait was over at %s (%s); it has yet to come back or to be taken.", until,
-            why);
+    const char *class = cell(explain, MR_EX_CLASS);
+    bool over = cell(explain, MR_EX_UNTIL) && number(explain, MR_EX_UNTIL_S) <= 0;
+    char until[24], why[MR_WAITS_LEN];
+    if (over) {
+        mr_waits_moment(cell(explain, MR_EX_UNTIL), until);
+        say(explain, "Its wait was over at %s (%s%s%s); it has yet to come back or to be taken.",
+            until, mr_waits_class(class), cell(explain, MR_EX_MESSAGE) ? ": " : "",
+            cell(explain, MR_EX_MESSAGE) ? cell(explain, MR_EX_MESSAGE) : "");
+    } else if (PQntuples(explain->waits) > 0) {
+        mr_waits_say(cli->config, explain->waits, 0, why);
+        say(explain, "It waits %s.", why);
+    }
     if (cell(explain, MR_EX_ERROR_STEP))
         say(explain, "It stands at step %s.", text(explain, MR_EX_ERROR_STEP));
     if (class && strcmp(class, "capped") == 0 && !say_caps(cli, conn, explain))
@@ -195,19 +147,33 @@ static bool say_waiting(struct mr_cli *cli, PGconn *conn, struct mr_explain *exp
     if (class && (strcmp(class, "unavailable") == 0 || strcmp(class, "network") == 0 ||
                      strcmp(class, "server") == 0 || strcmp(class, "overloaded") == 0))
         say_breakers(explain);
-    if (left <= 0)
+    if (over || !cell(explain, MR_EX_UNTIL))
         say_lanes(cli, explain);
     return true;
+}
+
+/* In the hands of its worker, with no call out. */
+static void say_paused(struct mr_cli *cli, struct mr_explain *explain)
+{
+    char why[MR_WAITS_LEN];
+    if (PQntuples(explain->waits) == 0)
+        return;
+    mr_waits_say(cli->config, explain->waits, 0, why);
+    if (PQgetisnull(explain->waits, 0, MR_WT_STEP))
+        say(explain, "None of its calls is out: if it has none to prepare, it waits %s.", why);
+    else
+        say(explain, "At step %s it waits %s.", PQgetvalue(explain->waits, 0, MR_WT_STEP), why);
 }
 
 static void say_running(struct mr_cli *cli, struct mr_explain *explain)
 {
     char since[32];
-    duration(number(explain, MR_EX_HEARTBEAT_S), since);
+    mr_waits_duration(number(explain, MR_EX_HEARTBEAT_S), since);
     if (is_true(explain, MR_EX_ALIVE)) {
         say(explain, "Worker %s runs it%s%s.", text(explain, MR_EX_WORKER),
             cell(explain, MR_EX_STEP) ? ", now at step " : "",
             cell(explain, MR_EX_STEP) ? text(explain, MR_EX_STEP) : "");
+        say_paused(cli, explain);
     } else {
         say(explain,
             "Worker %s held it and is gone (last seen %s ago); RabbitMQ gives its message to "
@@ -227,7 +193,7 @@ static void say_ended(struct mr_explain *explain)
 {
     const char *state = text(explain, MR_EX_STATE), *message = cell(explain, MR_EX_MESSAGE);
     char ended[24];
-    moment(cell(explain, MR_EX_ENDED), ended);
+    mr_waits_moment(cell(explain, MR_EX_ENDED), ended);
     if (strcmp(state, "done") == 0)
         say(explain, "It was done at %s%s; millrace results shows what it brought.", ended,
             is_true(explain, MR_EX_DEGRADED) ? ", in part by the local provider" : "");

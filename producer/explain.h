@@ -3,6 +3,7 @@
 
 #include "producer/db.h"
 #include "producer/look.h"
+#include "producer/waits.h"
 
 /* The columns of a job's row, which may be missing: then no worker has seen it. */
 enum {
@@ -41,8 +42,8 @@ enum {
 
 struct mr_explain {
     char id[MR_UUID_LEN];
-    const PGresult *job, *breakers; /* borrowed; breakers its pipeline may meet */
-    char *words[MR_EXPLAIN_WORDS];  /* owned */
+    const PGresult *job, *waits, *breakers; /* borrowed; breakers its pipeline may meet */
+    char *words[MR_EXPLAIN_WORDS];          /* owned */
     size_t nwords;
     struct mr_queue_facts *lanes; /* owned; where it may stand */
     size_t nlanes;

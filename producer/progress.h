@@ -14,5 +14,7 @@ struct mr_progress {
 void mr_progress_begin(struct mr_progress *ret, struct mr_cli *cli, int64_t total);
 /* Draws, but not more often than an eye can see. */
 void mr_progress_draw(struct mr_progress *progress);
+/* A line of text in its place, cut to fit. False: there is no terminal to draw it on. */
+bool mr_progress_say(struct mr_progress *progress, const char *line);
 /* Removes the bar. */
 void mr_progress_end(struct mr_progress *progress);

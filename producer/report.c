@@ -7,7 +7,8 @@
 
 #define TOLD_MAX 1000 /* refusals and failures told one by one on stderr */
 #define STEP_COLUMNS 10
-#define GO_ON_MAX 20 /* jobs still running told by id */
+#define GO_ON_MAX 20         /* jobs still running told by id */
+#define WAITS_EVERY_MS 10000 /* in a pipe, which nobody can take back */
 
 void mr_report_begin(struct mr_report *ret, struct mr_cli *cli, int64_t total)
 {
@@ -141,13 +142,22 @@ void mr_report_fate(
 
 /* ---- --wait ---- */
 
+static bool is_true(const PGresult *result, int row, int column)
+{
+    return PQgetvalue(result, row, column)[0] == 't';
+}
+
 static void on_step(void *ctx, const struct mr_waited *job, const PGresult *steps, int row)
 {
     struct mr_report *report = ctx;
+    const char *state = PQgetvalue(steps, row, MR_WS_STATE);
+    if (is_true(steps, row, MR_WS_DEGRADED))
+        state = "degraded";
+    else if (is_true(steps, row, MR_WS_CACHED))
+        state = "cached";
     if (report->cli->format == MR_FORMAT_TABLE)
-        wait_row(report, &job->id, PQgetvalue(steps, row, MR_WS_STEP),
-            PQgetvalue(steps, row, MR_WS_STATE), PQgetvalue(steps, row, MR_WS_SECONDS),
-            PQgetvalue(steps, row, MR_WS_COST));
+        wait_row(report, &job->id, PQgetvalue(steps, row, MR_WS_STEP), state,
+            PQgetvalue(steps, row, MR_WS_SECONDS), PQgetvalue(steps, row, MR_WS_COST));
 }
 
 /* The results of a job that is done; NULL when they cannot be read. */
@@ -180,6 +190,16 @@ static void end_table(struct mr_report *report, const struct mr_waited *job, con
     }
 }
 
+/* The steps of which that is true, by name. */
+static json_t *steps_with(const PGresult *results, int column)
+{
+    json_t *steps = json_array();
+    for (int i = 0; i < PQntuples(results); i++)
+        if (is_true(results, i, column))
+            json_array_append_new(steps, json_string(PQgetvalue(results, i, MR_RC_STEP)));
+    return steps;
+}
+
 static json_t *text_or_null(const PGresult *result, int row, int column)
 {
     return PQgetisnull(result, row, column) ? json_null()
@@ -204,6 +224,9 @@ static void end_json(struct mr_report *report, const struct mr_waited *job, cons
     json_object_set_new(element, "error_class", text_or_null(jobs, row, MR_WJ_CLASS));
     json_object_set_new(element, "error_message", text_or_null(jobs, row, MR_WJ_MESSAGE));
     json_object_set_new(element, "error_step", text_or_null(jobs, row, MR_WJ_STEP));
+    json_object_set_new(element, "degraded", json_boolean(is_true(jobs, row, MR_WJ_DEGRADED)));
+    json_object_set_new(element, "degraded_steps", steps_with(results, MR_RC_DEGRADED));
+    json_object_set_new(element, "cached_steps", steps_with(results, MR_RC_CACHED));
     for (int i = 0; i < PQntuples(results); i++)
         json_object_set_new(
             outputs, PQgetvalue(results, i, MR_RC_STEP), mr_results_json(results, i));
@@ -228,9 +251,21 @@ static void on_end(void *ctx, const struct mr_waited *job, const PGresult *jobs,
     fflush(report->cli->out);
 }
 
+static void on_waits(void *ctx, const char *line, const char *key)
+{
+    struct mr_report *report = ctx;
+    int64_t now = mr_mono_ms(&report->cli->clock);
+    if (mr_progress_say(&report->progress, line ? line : "") || !line || now < report->waits_ms ||
+        strcmp(report->waits, key) == 0)
+        return;
+    mr_cli_note(report->cli, "%s", line);
+    snprintf(report->waits, sizeof(report->waits), "%s", key);
+    report->waits_ms = now + WAITS_EVERY_MS;
+}
+
 struct mr_wait_ops mr_report_wait_ops(struct mr_report *report)
 {
-    return (struct mr_wait_ops){.step = on_step, .end = on_end, .ctx = report};
+    return (struct mr_wait_ops){.step = on_step, .end = on_end, .waits = on_waits, .ctx = report};
 }
 
 /* What was confirmed and has not ended: how to go on, and with -o json where it stands. */

@@ -15,6 +15,8 @@ struct mr_report {
     int64_t silenced;            /* failures not told one by one any more */
     int64_t done, ended_badly;   /* --wait */
     struct mr_wait *wait;        /* NULL without --wait */
+    char waits[512];             /* the reasons told last on a stderr that is no terminal */
+    int64_t waits_ms;            /* not to be told again before */
 };
 
 void mr_report_begin(struct mr_report *ret, struct mr_cli *cli, int64_t total);

@@ -8,7 +8,7 @@
 PGresult *mr_results_query(
     struct mr_cli *cli, PGconn *conn, const char *ids, const char *step) MR_CHECK;
 
-enum { MR_RC_JOB, MR_RC_STEP, MR_RC_OUTPUT };
+enum { MR_RC_JOB, MR_RC_STEP, MR_RC_OUTPUT, MR_RC_DEGRADED = 7, MR_RC_CACHED };
 
 /* One step's output for people, indented: its text, or its JSON. Long ones are cut unless whole. */
 void mr_results_print(struct mr_cli *cli, const PGresult *results, int row, bool whole);

@@ -1,4 +1,5 @@
 #include "producer/wait.h"
+#include "producer/waits.h"
 #include "producer/watch.h"
 
 #include <errno.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 
 #define BATCH 256          /* jobs of one look */
-#define LOOK_EVERY_MS 2000 /* also without events */
+#define LOOK_EVERY_MS 2000 /* also without events, and for why they wait */
 #define SLICE_MS 100
 #define RETRY_MS 1000
 
@@ -23,7 +24,7 @@ struct mr_wait {
     size_t pending, heard;
     size_t first; /* every job before it has ended */
     size_t sweep; /* where the next look without events begins */
-    int64_t look_ms;
+    int64_t look_ms, waits_ms;
 };
 
 /* ---- the jobs ---- */
@@ -209,12 +210,12 @@ static int look(struct mr_wait *wait, const uint32_t *batch, size_t n)
     int r = ask(wait,
         "select job_id, state, duplicate_of, round(extract(epoch from ended_at - "
         "coalesce(created_at, claimed_at))::numeric, 2), cost_usd, error_class, error_message, "
-        "error_step from millrace.job_overview where job_id = any($1::uuid[])",
+        "error_step, degraded from millrace.job_overview where job_id = any($1::uuid[])",
         1, ids, &jobs);
     if (r == 0)
         r = ask(wait,
             "select job_id, step, state, round(extract(epoch from ended_at - "
-            "started_at)::numeric, 2), cost_usd from millrace.job_steps "
+            "started_at)::numeric, 2), cost_usd, degraded, cached from millrace.job_steps "
             "where job_id = any($1::uuid[]) and state <> 'running' order by ended_at, "
             "array_position($2::text[], step), step",
             2, ids, &steps);
@@ -276,6 +277,41 @@ int mr_wait_turn(struct mr_wait *wait, int timeout_ms)
     return n ? look(wait, batch, n) : 0;
 }
 
+/* ---- why they wait ---- */
+
+/* Those that have not ended, the first so many. */
+static size_t choose_pending(const struct mr_wait *wait, uint32_t *ret)
+{
+    size_t n = 0;
+    for (size_t i = wait->first; i < wait->njobs && n < BATCH; i++)
+        if (!wait->jobs[i].ended)
+            ret[n++] = (uint32_t)i;
+    return n;
+}
+
+static int tell_waits(struct mr_wait *wait)
+{
+    uint32_t batch[BATCH];
+    struct mr_waits_told told;
+    MR_CLEANUP(mr_db_clearp) PGresult *waits = NULL;
+    MR_CLEANUP(mr_db_clearp) PGresult *unseen = NULL;
+    wait->waits_ms = mr_mono_ms(&wait->cli->clock) + LOOK_EVERY_MS;
+    if (!wait->db)
+        return -ENOTCONN;
+    char *ids = id_list(wait, batch, choose_pending(wait, batch));
+    if (!ids)
+        return -ENOMEM;
+    int r = ask(wait, mr_waits_sql, 1, ids, &waits);
+    if (r == 0)
+        r = ask(wait, mr_waits_unseen_sql, 1, ids, &unseen);
+    free(ids);
+    if (r < 0)
+        return r;
+    bool any = mr_waits_tell(wait->cli->config, waits, unseen, wait->pending, &told);
+    wait->ops.waits(wait->ops.ctx, any ? told.line : NULL, any ? told.key : "");
+    return 0;
+}
+
 static int reconnect(struct mr_wait *wait, struct mr_signals *signals, int64_t deadline_ms)
 {
     struct mr_err err;
@@ -297,10 +333,13 @@ static int reconnect(struct mr_wait *wait, struct mr_signals *signals, int64_t d
 
 int mr_wait_run(struct mr_wait *wait, struct mr_signals *signals, int64_t timeout_ms)
 {
+    wait->waits_ms = mr_mono_ms(&wait->cli->clock) + LOOK_EVERY_MS;
     while (wait->pending > 0) {
         if (mr_signals_hit(signals))
             return -EINTR;
         int r = mr_wait_turn(wait, SLICE_MS);
+        if (r == 0 && wait->pending > 0 && mr_mono_ms(&wait->cli->clock) >= wait->waits_ms)
+            r = tell_waits(wait);
         if (r == -ENOTCONN)
             r = reconnect(wait, signals, mr_mono_ms(&wait->cli->clock) + timeout_ms);
         if (r < 0)

@@ -20,9 +20,20 @@ struct mr_wait_ops {
     void (*step)(void *ctx, const struct mr_waited *job, const PGresult *steps, int row);
     /* The job has ended as this row of a result says (columns of enum mr_wait_job). */
     void (*end)(void *ctx, const struct mr_waited *job, const PGresult *jobs, int row);
+    /* Why some of them do not get on, every two seconds; NULL: they all do, or nobody knows why
+     * not. `key` changes when it is worth saying again. */
+    void (*waits)(void *ctx, const char *line, const char *key);
     void *ctx;
 };
-enum mr_wait_step { MR_WS_JOB, MR_WS_STEP, MR_WS_STATE, MR_WS_SECONDS, MR_WS_COST };
+enum mr_wait_step {
+    MR_WS_JOB,
+    MR_WS_STEP,
+    MR_WS_STATE,
+    MR_WS_SECONDS,
+    MR_WS_COST,
+    MR_WS_DEGRADED,
+    MR_WS_CACHED
+};
 enum mr_wait_job {
     MR_WJ_JOB,
     MR_WJ_STATE,
@@ -31,7 +42,8 @@ enum mr_wait_job {
     MR_WJ_COST,
     MR_WJ_CLASS,
     MR_WJ_MESSAGE,
-    MR_WJ_STEP
+    MR_WJ_STEP,
+    MR_WJ_DEGRADED
 };
 
 struct mr_wait;

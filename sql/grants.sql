@@ -12,7 +12,7 @@ grant usage on schema millrace to millrace_worker, millrace_producer, millrace_r
 grant select on migrations, prices to millrace_worker, millrace_producer, millrace_reader;
 grant select on job_overview, job_steps, results, cost_by_tenant_day, cost_by_model,
     cost_by_pipeline_step, call_costs, price_list, unpriced_models, dead_jobs, tenant_overview,
-    worker_overview, breaker_overview, stuck_jobs, cost_history
+    worker_overview, breaker_overview, stuck_jobs, cost_history, job_waits, limit_overview
     to millrace_producer, millrace_reader;
 -- A view's functions run with the rights of who reads it.
 grant execute on function usd(numeric), utc(timestamptz), period_start, first_id

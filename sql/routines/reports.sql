@@ -29,6 +29,41 @@ select w.id as worker_id, w.name as worker, w.host, w.pid, w.pool, w.version, w.
     )) as alive
 from workers w;
 
+-- Why jobs that have begun do not get on, as far as it is on record. In a delay tier: what they wait
+-- for, and until when. In the hands of a worker that has no call of theirs out: the last call failed
+-- (for the so manieth time in this way; scope: what was called), or the worker has calls in the line
+-- of a limit that this job's next may stand in. A pause of a moment leaves no trace.
+create view job_waits as
+select j.id as job_id, j.state, j.pool, j.error_step as step, j.error_class as class,
+    j.error_message as message, j.delay_until as until, null::timestamptz as failed_at,
+    null::int as tries, null::text as scope, null::text as line
+from jobs j
+where j.state = 'waiting'
+union all
+select j.id, j.state, j.pool, c.step, c.class, c.message, null, c.settled_at, c.tries, c.scope, l.line
+from jobs j
+left join lateral (
+    select c.step, c.class, c.message, c.settled_at, (
+            select count(*) from calls e where e.job_id = c.job_id and e.step = c.step
+                and e.epoch = c.epoch and e.class = c.class and e.provider = c.provider
+                and e.endpoint = c.endpoint and e.model = c.model
+        )::int as tries, format('model:%s/%s/%s', c.provider, c.endpoint, c.model) as scope
+    from calls c
+    where c.job_id = j.id and c.class is not null
+        and not exists (select from steps s where s.job_id = c.job_id and s.name = c.step)
+    order by c.started_at desc, c.id desc limit 1
+) c on true
+left join lateral (
+    select u.scope as line from limit_users u
+    where u.worker = j.worker and u.waiting > 0 and u.asked_at > now() - interval '5 seconds'
+        and (u.scope = 'tenant:' || j.tenant or u.scope = c.scope
+            or c.scope is null and starts_with(u.scope, 'model:'))
+    order by u.scope desc limit 1
+) l on true
+where j.state = 'running' and (c.step is not null or l.line is not null)
+    and not exists (select from calls o where o.job_id = j.id and o.state = 'open')
+    and exists (select from worker_overview w where w.worker_id = j.worker and w.alive);
+
 -- Breakers that are not closed, of workers that live.
 create view breaker_overview as
 select b.provider, b.endpoint, b.state, b.since, b.until, b.why, w.worker, w.worker_id

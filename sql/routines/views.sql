@@ -27,12 +27,17 @@ left join lateral (
     from calls where job_id = j.id
 ) c on true;
 
+-- `cached`: what a step has brought is an answer from the cache, as its last call that went well was.
+
 -- Two halves, so that a condition on job_id reaches the indexes of both tables.
 create view job_steps as
 select s.job_id, s.name as step, s.state, s.attempts, s.started_at, s.ended_at,
     usd((select sum(c.cost_pico) from calls c
         where c.job_id = s.job_id and c.step = s.name and c.state = 'settled')) as cost_usd,
-    s.degraded, s.error_class, s.error_message
+    s.degraded, s.error_class, s.error_message, coalesce((
+        select c.cached_from is not null from calls c
+        where c.job_id = s.job_id and c.step = s.name and c.state = 'settled'
+        order by c.started_at desc, c.id desc limit 1), false) as cached
 from steps s
 union all
 select c.job_id, c.step,
@@ -40,7 +45,7 @@ select c.job_id, c.step,
     (count(*) filter (where c.cached_from is null))::int, min(c.started_at), j.ended_at,
     usd(sum(c.cost_pico) filter (where c.state = 'settled')), false,
     (array_agg(c.class order by c.started_at desc, c.id desc))[1],
-    (array_agg(c.message order by c.started_at desc, c.id desc))[1]
+    (array_agg(c.message order by c.started_at desc, c.id desc))[1], false
 from calls c
 join jobs j on j.id = c.job_id
 where not exists (select from steps s where s.job_id = c.job_id and s.name = c.step)
@@ -50,7 +55,10 @@ create view results as
 select s.job_id, j.tenant, j.pipeline, s.name as step, s.output,
     usd((select sum(c.cost_pico) from calls c
         where c.job_id = s.job_id and c.step = s.name and c.state = 'settled')) as cost_usd,
-    s.attempts, s.degraded, s.ended_at
+    s.attempts, s.degraded, s.ended_at, coalesce((
+        select c.cached_from is not null from calls c
+        where c.job_id = s.job_id and c.step = s.name and c.state = 'settled'
+        order by c.started_at desc, c.id desc limit 1), false) as cached
 from steps s
 join jobs j on j.id = s.job_id
 where s.state = 'done';

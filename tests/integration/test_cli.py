@@ -1,7 +1,9 @@
 """What a person sees of jobs: waiting, reading, cancelling, and bringing the dead back."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -23,6 +25,7 @@ class CliTest(millrace.StackCase):
             f'providers: ( {{ name = "standin"; kind = "openai"; base_url = "{cls.standin.url}/v1"; }} );\n'
             f'models: ( {alias.format("summarizer", "good")}, {alias.format("extractor", "moody")} );\n'
         )
+        cls.models = text
         cls.config = cls.stack.config(text)
         cls.stack.env["MILLRACE_CONFIG"] = str(cls.config)
         cls.worker = cls.stack.worker(config=cls.config)
@@ -108,6 +111,77 @@ class CliTest(millrace.StackCase):
         self.assertEqual((row["source"], row["state"]), ("--text", "queued"))
         self.assertIn(f"still running: millrace status {row['job']}\n", err)
         self.stack.purge("millrace.main.normal")
+        type(self).worker = self.stack.worker(config=self.config)
+
+    def wait_on(self, words, *args, stderr=None):
+        """Runs an enqueue --wait until stderr holds the words, then Ctrl-C; returns what it held."""
+        reader, writer = stderr or os.pipe()
+        process = subprocess.Popen(
+            [str(millrace.BUILD / "producer" / "millrace"), "enqueue", "--wait", "--text", "x", *args],
+            env={**self.stack.env, "TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=writer,
+        )  # fmt: skip
+        self.addCleanup(process.kill)
+        os.close(writer)
+        said = b""
+        while words not in said:
+            more = os.read(reader, 4096)
+            self.assertTrue(more, said)
+            said += more
+        process.send_signal(signal.SIGINT)
+        while more:
+            with contextlib.suppress(OSError):  # what a terminal says at its end
+                more = b""
+                more = os.read(reader, 4096)
+            said += more
+        os.close(reader)
+        self.assertEqual(process.wait(30 * millrace.PATIENCE), 130, said)
+        return said.decode()
+
+    def test_wait_says_what_a_job_waits_for(self):
+        self.stack.ok("tenant", "set", "tiny", "--cap-day", "0.000001")
+        said = self.wait_on(b"waits until", "--tenant", "tiny")
+        job, until = re.search(r"^([0-9a-f-]{36}) waits until (\S+ \S+Z) \(\d+ s more\), since there is no room under a cap: ", said, re.M).groups()
+        self.assertIn(f"It waits until {until}", self.stack.ok("explain", job))
+        self.stack.ok("cancel", job)
+        said = self.wait_on(b"2 of 2 jobs wait", "--text", "y", "--tenant", "tiny")
+        self.assertRegex(said, r"2 of 2 jobs wait: 2 since there is no room under a cap; the first goes on at \S+ \S+Z\n")
+        self.stack.ok("cancel", *re.search("millrace status (.*)", said)[1].split())
+
+    def test_wait_draws_on_a_terminal(self):
+        self.stack.ok("tenant", "set", "tiny", "--cap-day", "0.000001")
+        said = self.wait_on(b"waits until", "--tenant", "tiny", stderr=pty.openpty())
+        line = re.search(r"[0-9a-f-]{36} waits until[^\r\n]*", said)[0]
+        self.assertEqual((len(line), line[-1]), (79, "…"))
+        self.assertIn("\r\x1b[K", said.split(line)[1])
+        self.stack.ok("cancel", line[:36])
+
+    def test_wait_without_a_worker(self):
+        self.assertEqual(self.worker.stop(), 0)
+        said = self.wait_on(b"none is running\n")
+        self.assertIn("1 has not been taken by a worker yet, and none is running\n", said)
+        self.stack.purge("millrace.main.normal")
+        type(self).worker = self.stack.worker(config=self.config)
+
+    def test_wait_marks_what_was_cached_or_degraded(self):
+        steps = (
+            '{ name = "sum"; kind = "chat"; model = "summarizer"; task = "summary"; prompt = "Sum {{input.text}}"; cache = "1h"; }, '
+            '{ name = "more"; kind = "chat"; model = "extractor"; task = "summary"; prompt = "More {{input.text}}"; on_error = "degrade"; }'
+        )
+        config = self.stack.config(self.models + f'pipelines: ( {{ name = "marked"; steps: ( {steps} ); }} );\n', name="marked.cfg")
+        self.assertEqual(self.worker.stop(), 0)
+        worker = self.stack.worker(config=config)
+        self.standin.script("error=400", model="moody")
+        args = ("--config", config, "enqueue", "--wait", "--text", uuid.uuid4().hex, "-p", "marked")
+        (first,), (second,) = self.stack.json(*args), self.stack.json(*args)
+        marks = [(job["degraded"], job["degraded_steps"], job["cached_steps"]) for job in (first, second)]
+        self.assertEqual(marks, [(True, ["more"], []), (True, ["more"], ["sum"])])
+        rows = re.findall(r"^[0-9a-f-]{36}  (\S+) +(\S+) +[\d.]+  \$", self.stack.ok(*args), re.M)
+        self.assertEqual(rows, [("sum", "cached"), ("more", "degraded"), ("(job)", "done")])
+        (status,) = self.stack.json("status", second["job"])
+        self.assertEqual([(s["cached"], s["degraded"]) for s in status["steps"]], [(True, False), (False, True)])
+        (call, *_) = self.stack.json("explain", second["job"])["calls"]
+        self.assertEqual((call["step"], call["hit"], call["alias"]), ("sum", True, "summarizer"))
+        self.assertEqual(worker.stop(), 0)
         type(self).worker = self.stack.worker(config=self.config)
 
     # ---- reading

@@ -1,6 +1,7 @@
 """What a person sees of money: prices, caps, costs, estimates, and what is wrong with them."""
 
 import json
+import re
 
 import millrace
 
@@ -198,6 +199,48 @@ class ExplainTest(MoneyCase):
         self.stack.wait_ended([done])
         self.assertIn("It was done at", self.explain(done)[1])
         self.assertEqual(self.worker.stop(), 0)
+
+    def waiting(self, job):
+        """Explained once the job waits in its worker's hands."""
+        query = "SELECT count(*) FROM millrace.job_waits WHERE job_id = %s AND state = 'running'"
+        millrace.wait_until("a wait", lambda: self.stack.value(query, job))
+        return self.explain(job)
+
+    def with_models(self, more, tail=""):
+        """A worker whose model "good" has this too; both end with the case."""
+        config = self.stack.config(self.standin.config(summarizer="good", extractor="moody", default="good").replace(
+            'model = "good";', f'model = "good"; {more}') + tail, name="more.cfg")
+        worker = self.stack.worker(config=config)
+        self.addCleanup(worker.kill)
+        self.stack.env["MILLRACE_CONFIG"] = str(config)
+        self.addCleanup(self.stack.env.update, MILLRACE_CONFIG=str(self.config))
+
+    def test_waiting_for_the_next_try(self):
+        self.standin.script("error=503", model="good")
+        self.addCleanup(self.standin.script, "", model="good")
+        self.with_models("", 'retry: ( { class = "overloaded"; tries = 4; first = "20s"; } );\n')
+        (job,) = self.stack.enqueue("--text", "later")
+        found, why = self.waiting(job)
+        self.assertRegex(why, r"At step summarize it waits for its next try at about \S+ \S+Z \(\d+ s more\), since the provider is overloaded: ")
+        self.assertLessEqual(int(why.split(" s more")[0].rsplit("(")[-1]), 20)
+        (call,) = found["calls"]
+        self.assertEqual((call["alias"], call["model"], call["endpoint"]), ("summarizer", "standin/good", "standin"))
+        self.assertEqual((call["hit"], call["route"], call["class"]), (False, None, "overloaded"))
+        text = self.stack.ok("explain", job)
+        self.assertRegex(text, r"\nSTEP +TRY +STATE +ALIAS +MODEL +ENDPOINT +COST +SECONDS +ERROR +MESSAGE\n")
+        self.stack.ok("cancel", job)
+
+    def test_waiting_in_the_line_of_a_limit(self):
+        self.standin.script("hang=before", model="good")
+        self.addCleanup(self.standin.script, "", model="good")
+        self.with_models("concurrency = 1;")
+        self.stack.enqueue("--text", "first", "-p", "prompt")
+        jobs = self.stack.enqueue("--text", "second", "--text", "third", "-p", "prompt")
+        query = "SELECT coalesce(sum(waiting), 0) FROM millrace.limit_overview WHERE scope LIKE '%%/good'"
+        millrace.wait_until("two in the line", lambda: self.stack.value(query) == 2)
+        line = r"it waits in the line of the limit model:standin/standin/good \(1 call at once\), behind at most 1 other\."
+        whys = [self.waiting(job)[1] for job in jobs]
+        self.assertEqual(len([why for why in whys if re.search(line, why)]), 2, whys)
 
     def test_waiting_for_room_under_a_cap(self):
         self.stack.ok("prices", "import", self.prices('input = "1"; output = "10";'), "--replace")

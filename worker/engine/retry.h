@@ -9,6 +9,9 @@
 /* Up to a quarter on top, so that jobs refused together do not come back together. */
 int64_t mr_retry_jitter(const struct mr_random *random, int64_t ms);
 
+/* How long before another call there, at least, after the nth failure (1...). -1: there is none. */
+int64_t mr_retry_least_ms(const struct mr_config *config, enum mr_class class, int nth);
+
 /* Whether a step that failed with this class for the nth time (1...) on a route gets another call
  * there, and after how long. advised_ms: the provider's Retry-After, -1 = none. */
 bool mr_retry_delay(const struct mr_config *config, enum mr_class class, int nth,
