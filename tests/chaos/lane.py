@@ -317,10 +317,13 @@ class Run:
             ctl = ("rabbitmqctl", "-q", "set_vm_memory_high_watermark")
             self.aside((*ctl, "0.000001"), args[0] / 1000, (*ctl, "0.4"))
         elif kind == "fill":
-            small = json.dumps({"max-length": 1, "overflow": "reject-publish"})
+            small = {"max-length": 1, "overflow": "reject-publish"}
             ctl = ("rabbitmqctl", "-q")
-            self.aside((*ctl, "set_policy", "--priority", "30", "--apply-to", "queues", "chaos-full", "^millrace[.]", small),
-                       args[0] / 1000, (*ctl, "clear_policy", "chaos-full"))  # fmt: skip
+            full = (*ctl, "set_policy", "--priority", "30", "--apply-to", "queues", "chaos-full")
+            # Whatever a tier takes in meanwhile keeps the time to live of that moment: a short one.
+            self.aside((*full, "^millrace[.](?!delay)", json.dumps(small)),
+                       (*full[:-1], "chaos-tier", "^millrace[.]delay", json.dumps({**small, "message-ttl": 300})),
+                       args[0] / 1000, (*ctl, "clear_policy", "chaos-full"), (*ctl, "clear_policy", "chaos-tier"))  # fmt: skip
 
     def set_cap(self, tenant, cap):
         """Again, if nobody can say whether it was done."""

@@ -27,6 +27,7 @@ struct mr_scope {
 
     /* the database */
     bool asking;    /* in the lease that is out */
+    int told;       /* which says that so many are in flight */
     int64_t ask_ms; /* INT64_MAX: nothing to ask */
     int64_t asked_ms, used_ms;
     int64_t gap_ms;              /* between two questions, while somebody waits */

@@ -73,6 +73,7 @@ static void write_row(struct mr_scope *scope, struct mr_lease_row *row, int64_t 
     balance(
         &scope->tokens, demand.tokens + scope->ahead_tokens, &row->want_tokens, &row->back_tokens);
     row->head_tokens = most(0, demand.head_tokens - in_hand);
+    scope->told = scope->in_flight;
     scope->told_rpm = scope->seen_rpm;
     scope->told_tpm = scope->seen_tpm;
     scope->back_tokens = scope->pause_until_ms = 0;

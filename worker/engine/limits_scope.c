@@ -238,7 +238,10 @@ bool mr_scope_has(const struct mr_scope *scope, int64_t tokens, int64_t now_ms)
         return scope->state == MR_SCOPE_FREE && now_ms >= scope->paused_until_ms;
     if (now_ms < scope->paused_until_ms)
         return false;
-    if (scope->slots != MR_LEASE_NONE && scope->in_flight >= scope->slots)
+    /* What the database is not told of it may give to others: until it has answered, nobody joins
+     * those in flight. */
+    int slots = scope->asking && scope->told < scope->slots ? scope->told : scope->slots;
+    if (slots != MR_LEASE_NONE && scope->in_flight >= slots)
         return false;
     if (scope->requests == MR_LEASE_NONE && scope->tokens == MR_LEASE_NONE)
         return true;

@@ -193,6 +193,44 @@ static void calls_at_once_are_bounded(void)
     }
 }
 
+static void answer_slots(struct mr_limits *limits, int64_t now_ms, int slots)
+{
+    struct mr_lease *lease = mr_limits_lease(limits, now_ms);
+    CHECK(lease);
+    for (size_t i = 0; i < lease->count; i++) {
+        struct mr_lease_row *row = &lease->rows[i];
+        row->requests = row->tokens = row->rpm_share = row->tpm_share = MR_LEASE_NONE;
+        row->slots = strncmp(row->scope, "model:", 6) == 0 ? slots : MR_LEASE_NONE;
+        row->more_ms = row->paused_ms = 0;
+    }
+    mr_limits_leased(limits, now_ms, &chance);
+}
+
+/* What the database has not been told of it may give to others. */
+static void while_the_database_counts_nobody_joins(void)
+{
+    struct mr_limits *limits = mr_limits_new();
+    struct mr_limits_ask ask = ask_of("t", 1);
+    struct mr_ticket tickets[3] = {0};
+    int64_t wait;
+    const char *scope;
+    CHECK_INT(mr_limits_ask(limits, &tickets[0], &ask, 1000, &wait, &scope), MR_LIMITS_WAIT);
+    answer_slots(limits, 1000, 4);
+    CHECK(mr_limits_next(limits, 1000) == &tickets[0]);
+    struct mr_lease *lease = mr_limits_lease(limits, 2500);
+    CHECK(lease);
+    CHECK_INT(lease->rows[0].in_flight, 1);
+    CHECK_INT(mr_limits_ask(limits, &tickets[1], &ask, 2500, &wait, &scope), MR_LIMITS_WAIT);
+    CHECK(!mr_limits_next(limits, 2500));
+    lease->refused = true; /* then what was granted is still so */
+    mr_limits_leased(limits, 2500, &chance);
+    CHECK(mr_limits_next(limits, 2500) == &tickets[1]);
+    CHECK_INT(mr_limits_ask(limits, &tickets[2], &ask, 2500, &wait, &scope), MR_LIMITS_GO);
+    for (int i = 0; i < 3; i++)
+        mr_limits_leave(limits, &tickets[i], NULL, 2500);
+    mr_limits_free(limits);
+}
+
 static void a_throttled_call_pauses_the_scope(void)
 {
     build(2, (struct bucket){.rpm = 6000}, (struct bucket){0});
@@ -324,6 +362,6 @@ TEST_MAIN(TEST(without_limits_nothing_waits_and_little_is_asked),
     TEST(a_minute_holds_its_requests_and_no_more), TEST(below_the_limit_nothing_is_held_up),
     TEST(tokens_count_as_used), TEST(a_tenant_has_limits_of_its_own), TEST(tenants_take_turns),
     TEST(a_large_call_is_not_starved_by_small_ones), TEST(who_would_wait_too_long_is_sent_away),
-    TEST(calls_at_once_are_bounded), TEST(a_throttled_call_pauses_the_scope),
-    TEST(the_last_request_is_followed_by_a_breath), TEST(figures_come_from_the_configuration),
-    TEST(what_is_refused_lets_everybody_through))
+    TEST(calls_at_once_are_bounded), TEST(while_the_database_counts_nobody_joins),
+    TEST(a_throttled_call_pauses_the_scope), TEST(the_last_request_is_followed_by_a_breath),
+    TEST(figures_come_from_the_configuration), TEST(what_is_refused_lets_everybody_through))
