@@ -1,67 +1,4 @@
-#include "tests/unit/engine/fake.h"
-
-static struct fake fake;
-
-#define WALL INT64_C(1790000000000)
-
-/* The alias m answers at two endpoints of p; then there is the provider q. */
-static const char two_providers[] =
-    "providers: ({ name = \"p\"; kind = \"openai\"; endpoints = (\n"
-    "    { name = \"a\"; base_url = \"http://127.0.0.1:1/v1\"; health = \"/models\"; },\n"
-    "    { name = \"b\"; base_url = \"http://127.0.0.1:2/v1\"; }); },\n"
-    "  { name = \"q\"; kind = \"openai\"; base_url = \"http://127.0.0.1:3/v1\"; });\n";
-static const char models[] = "models: ({ alias = \"m\"; provider = \"p\"; model = \"m-1\"; %s },\n"
-                             "  { alias = \"n\"; provider = \"q\"; model = \"n-1\"; });\n";
-
-static void init(const char *more)
-{
-    char text[2048];
-    size_t n = (size_t)snprintf(text, sizeof(text), "%s", two_providers);
-    snprintf(text + n, sizeof(text) - n, models, more);
-    fake_init_bare(&fake, text);
-}
-
-static void start(const char *pipeline, bool fallback)
-{
-    init(fallback ? "fallback = [\"n\"];" : "");
-    fake_deliver(&fake, 1, 10, pipeline, "");
-    fake_claimed(&fake, MR_VERDICT_RUN, NULL);
-}
-
-/* Comes home with what the database knows of the step. */
-static void come_home(const char *known)
-{
-    init("");
-    fake_deliver(&fake, 1, 10, "hard", "");
-    fake_claimed(&fake, MR_VERDICT_RUN, known);
-}
-
-/* Lets the call go, and answers it with this status. */
-static void answer(int status)
-{
-    fake_committed(&fake, MR_VERDICT_OK);
-    fake_replied(&fake, status, status == 200 ? fake_good_body : "{}");
-}
-
-static const struct mr_call_row *begun(void)
-{
-    CHECK_INT(fake_commit(&fake)->nbegins, 1);
-    return fake_commit(&fake)->begins[0];
-}
-
-/* Through the tries the table gives one endpoint. */
-static void use_up(int status, int tries)
-{
-    size_t calls = fake.ncalls;
-    for (int i = 0; i < tries; i++) {
-        if (i > 0) {
-            fake_committed(&fake, MR_VERDICT_OK);
-            fake_pass(&fake, 30000);
-        }
-        answer(status);
-    }
-    CHECK_INT(fake.ncalls, calls + (size_t)tries);
-}
+#include "tests/unit/engine/routes.h"
 
 static void an_endpoint_is_named(void)
 {
@@ -234,74 +171,6 @@ static void a_refusal_is_taken_to_one_other_model(void)
     fake_deinit(&fake);
 }
 
-static void an_outage_parks_the_job(void)
-{
-    start("hard", false);
-    use_up(503, 4);
-    use_up(503, 4);
-    const struct mr_commit *commit = fake_commit(&fake);
-    CHECK_INT(commit->move, MR_MOVE_WAITING);
-    CHECK_INT(commit->error.class, MR_CLASS_OVERLOADED);
-    CHECK_STR(commit->error_step, "hard");
-    fake_deinit(&fake);
-}
-
-static int64_t parked_ms(const char *known)
-{
-    come_home(known);
-    use_up(503, 4);
-    use_up(503, 4);
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_WAITING);
-    int64_t ms = fake_commit(&fake)->until_ms - WALL - fake.now_ms;
-    fake_deinit(&fake);
-    return ms;
-}
-
-static void the_longer_it_lasts_the_longer_the_waits(void)
-{
-    int64_t ms = parked_ms(NULL); /* its own tries have lasted three minutes by then */
-    CHECK(ms > 120000 && ms <= 150001);
-    ms = parked_ms("{\"hard\":{\"attempts\":40,\"since_ms\":1789998200000}}");
-    CHECK(ms > 600000 && ms <= 750001);
-    struct mr_random random = mr_random_system();
-    static const int64_t by_hops[] = {30000, 30000, 30000, 120000, 120000, 120000, 600000};
-    for (int hops = 0; hops < 7; hops++) {
-        ms = mr_retry_park_ms(0, hops, &random);
-        CHECK(ms > by_hops[hops] && ms <= by_hops[hops] * 5 / 4 + 1);
-    }
-}
-
-static void patience_ends(void)
-{
-    /* Its tries here last three minutes at most; the patience is 24 hours. */
-    come_home("{\"hard\":{\"attempts\":40,\"since_ms\":1789913900000}}"); /* and 5 minutes to go */
-    use_up(503, 4);
-    use_up(503, 4);
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_WAITING);
-    fake_deinit(&fake);
-    come_home("{\"hard\":{\"attempts\":40,\"since_ms\":1789913500000}}");
-    use_up(503, 4);
-    use_up(503, 4);
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
-    CHECK_INT(fake_commit(&fake)->error.class, MR_CLASS_OVERLOADED);
-    CHECK(strncmp(fake_commit(&fake)->error.msg, "in vain for 86", 14) == 0);
-    fake_deinit(&fake);
-}
-
-static void no_wait_goes_beyond_the_patience(void)
-{
-    come_home("{\"hard\":{\"attempts\":4,\"since_ms\":1789913900000}}"); /* 5 minutes to go */
-    for (int endpoint = 0; endpoint < 2; endpoint++) {
-        struct mr_reply reply = {
-            .status = 429, .retry_after_ms = 30 * INT64_C(86400000), .should_retry = -1};
-        fake_committed(&fake, MR_VERDICT_OK);
-        mr_engine_replied(fake.engine, fake.calls[endpoint], &reply);
-    }
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_WAITING);
-    CHECK_INT(fake_commit(&fake)->until_ms, 1789913900000 + INT64_C(86400000));
-    fake_deinit(&fake);
-}
-
 static void a_rule_chooses_the_model(void)
 {
     init("choose = ({ when = \"metadata.small\"; use = \"n\"; });");
@@ -345,24 +214,6 @@ static void the_last_link_may_be_local(void)
     mr_engine_replied(fake.engine, fake.calls[fake.ncalls - 1], &reply);
     CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DONE);
     CHECK(fake_commit(&fake)->steps[0]->degraded);
-    fake_deinit(&fake);
-}
-
-static void calls_that_cost_nothing_use_up_no_attempts(void)
-{
-    come_home("{\"hard\":{\"attempts\":40,\"paid\":4}}");
-    answer(503);
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_NONE);
-    fake_committed(&fake, MR_VERDICT_OK);
-    fake_pass(&fake, 30000);
-    fake_committed(&fake, MR_VERDICT_OK);
-    fake_lost_reply(&fake, MR_TRANSPORT_AMBIGUOUS); /* the fifth that may have */
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
-    CHECK_INT(fake_commit(&fake)->error.class, MR_CLASS_AMBIGUOUS);
-    fake_deinit(&fake);
-    come_home("{\"hard\":{\"attempts\":40,\"paid\":5}}");
-    CHECK_INT(fake.ncalls, 0);
-    CHECK_INT(fake_commit(&fake)->move, MR_MOVE_DEAD);
     fake_deinit(&fake);
 }
 
@@ -458,9 +309,7 @@ TEST_MAIN(TEST(an_endpoint_is_named), TEST(calls_are_spread_by_weight),
     TEST(who_says_not_to_try_again_is_left_at_once),
     TEST(a_gateway_that_gave_up_may_have_cost_money), TEST(a_bad_credential_is_left_and_told),
     TEST(a_bad_answer_gets_one_more_try_then_the_next_model),
-    TEST(a_refusal_is_taken_to_one_other_model), TEST(an_outage_parks_the_job),
-    TEST(the_longer_it_lasts_the_longer_the_waits), TEST(patience_ends),
-    TEST(no_wait_goes_beyond_the_patience), TEST(a_rule_chooses_the_model),
-    TEST(the_last_link_may_be_local), TEST(calls_that_cost_nothing_use_up_no_attempts),
-    TEST(closed_routes_strand_a_job), TEST(waiting_jobs_go_elsewhere_when_it_opens),
-    TEST(health_is_asked_while_it_is_open), TEST(a_call_that_is_taken_back_leaves_its_place))
+    TEST(a_refusal_is_taken_to_one_other_model), TEST(a_rule_chooses_the_model),
+    TEST(the_last_link_may_be_local), TEST(closed_routes_strand_a_job),
+    TEST(waiting_jobs_go_elsewhere_when_it_opens), TEST(health_is_asked_while_it_is_open),
+    TEST(a_call_that_is_taken_back_leaves_its_place))
