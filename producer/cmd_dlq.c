@@ -85,6 +85,25 @@ static enum mr_exit add_bodies(struct mr_cli *cli, json_t *const *jobs, size_t n
     return MR_EXIT_OK;
 }
 
+/* The row as a record: more of it than fits a table. */
+static const struct mr_column record[MR_DC_COUNT] = {
+    [MR_DC_JOB] = {"job", "Job", MR_CELL_TEXT},
+    [MR_DC_CLASS] = {"error_class", "Error", MR_CELL_TEXT},
+    [MR_DC_STEP] = {"step", "Failed step", MR_CELL_TEXT},
+    [MR_DC_TENANT] = {"tenant", "Tenant", MR_CELL_TEXT},
+    [MR_DC_PIPELINE] = {"pipeline", "Pipeline", MR_CELL_TEXT},
+    [MR_DC_SPENT] = {"spent_usd", "Spent", MR_CELL_USD},
+    [MR_DC_DIED] = {"died_at", "Died", MR_CELL_TIME},
+    [MR_DC_MESSAGE] = {"error_message", "Message", MR_CELL_TEXT},
+    [MR_DC_ATTEMPTS] = {"attempts", "Calls", MR_CELL_INT},
+    [MR_DC_STEPS_DONE] = {"steps_done", "Steps done", MR_CELL_INT},
+    [MR_DC_REPLAYS] = {"replays", "Replays", MR_CELL_INT},
+    [MR_DC_WORKER] = {"worker", "Worker", MR_CELL_TEXT},
+    [MR_DC_VERSION] = {"version", "Version", MR_CELL_INT},
+    [MR_DC_LATE] = {"deadline_passed", NULL, MR_CELL_BOOL},
+    [MR_DC_STEPS_LEFT_OUT] = {"steps_skipped", NULL, MR_CELL_INT},
+};
+
 static void print(struct mr_cli *cli, const struct mr_rows *rows, const PGresult *jobs, size_t row,
     const json_t *message)
 {
@@ -112,7 +131,7 @@ static enum mr_exit show(struct mr_cli *cli)
     MR_CLEANUP(mr_db_clearp) PGresult *jobs = mr_dlq_select(cli, conn, &none, &code);
     if (!jobs)
         return code;
-    struct mr_rows rows = mr_db_rows(jobs, mr_dlq_columns, MR_DC_COUNT);
+    struct mr_rows rows = mr_db_rows(jobs, record, MR_DC_COUNT);
     json_t **objects = calloc(rows.nrows + 1, sizeof(*objects));
     for (size_t i = 0; objects && i < rows.nrows; i++)
         objects[i] = mr_output_object(&rows, i);

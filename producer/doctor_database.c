@@ -139,8 +139,18 @@ static const struct check checks[] = {
         " || min(job_id::text), 'with empty lanes something is wrong: millrace explain tells more'"
         " from millrace.stuck_jobs where state = 'waiting' having count(*) > 0",
         NULL},
+    {"waits", MR_LEVEL_WARN,
+        "select count(*) || case count(*) when 1 then ' job waits' else ' jobs wait' end"
+        " || ' with class ' || class || ' (' || coalesce(left(max(message), 120), 'nothing is on"
+        " record') || '), such as ' || min(job_id::text),"
+        " 'it goes on by itself once that is over: millrace explain tells more'"
+        " from millrace.job_waits where class is not null and class <> 'limited'"
+        " and job_id >= millrace.first_id(now() - interval '30 days') group by class order by "
+        "class",
+        "no job waits for a provider, or for room under a cap"},
     {"money", MR_LEVEL_WARN,
-        "select count(*) || ' calls of the last 24 hours are ambiguous, at most $'"
+        "select count(*) || case count(*) when 1 then ' call of the last 24 hours is'"
+        " else ' calls of the last 24 hours are' end || ' ambiguous, at most $'"
         " || trim_scale(sum(ambiguous_usd)), 'compare with what the provider billed: millrace"
         " reconcile' from millrace.call_costs where state = 'ambiguous'"
         " and started_at > now() - interval '1 day' having count(*) > 0",

@@ -18,6 +18,8 @@ int mr_input_open(
     bool is_stdin = strcmp(path, "-") == 0;
     if (is_stdin)
         input.name = "standard input";
+    if (!*path)
+        return mr_err_set(err, -ENOENT, MR_CLASS_INVALID, "a file's name is empty");
     input.fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                         : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (input.fd < 0 || fstat(input.fd, &st) < 0) {

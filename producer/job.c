@@ -44,6 +44,13 @@ static int unknown_pipeline(
         "%s: pipeline: %s is not in the configuration, which has %s", source, name, known);
 }
 
+/* What a worker would only find out later. */
+static bool is_blank(const struct mr_envelope *envelope)
+{
+    return envelope->input_kind == MR_INPUT_TEXT &&
+           strspn(envelope->input, " \t\r\n\f\v") >= envelope->input_len;
+}
+
 /* The envelope as a message: its lane, its body. */
 static int ship(const struct mr_job_plan *plan, const char *source,
     const struct mr_envelope *envelope, struct mr_shipment **ret, struct mr_err *err)
@@ -51,6 +58,9 @@ static int ship(const struct mr_job_plan *plan, const char *source,
     const struct mr_pipeline *pipeline = mr_config_pipeline(plan->config, envelope->pipeline, 0);
     if (!pipeline)
         return unknown_pipeline(plan->config, source, envelope->pipeline, err);
+    if (is_blank(envelope))
+        return mr_err_set(
+            err, -EINVAL, MR_CLASS_INVALID, "%s: the document holds nothing but blanks", source);
     int r = check_size(plan, source, envelope, err);
     if (r < 0)
         return r;
@@ -227,6 +237,11 @@ int mr_job_metadata(const struct mr_args *args, json_t **ret, struct mr_err *err
                 err, -EINVAL, MR_CLASS_INVALID, "--metadata %s: must look like key=value", pair);
         }
         snprintf(key, sizeof(key), "%.*s", (int)(equals - pair), pair);
+        if (json_object_get(metadata, key)) {
+            json_decref(metadata);
+            return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
+                "--metadata %s: the key %s is given twice", pair, key);
+        }
         if (json_object_set_new(metadata, key, json_string(equals + 1)) < 0) {
             json_decref(metadata);
             return mr_err_set(

@@ -71,7 +71,7 @@ workers_ask() { echo "SELECT $1;" | PGDATABASE=millrace db_admin -At 2>/dev/null
 # SIGHUP, and what each of them says to it.
 reload() {
     local file i pid log
-    local -A from=()
+    local -a from=()
     worker_check "no worker was told"
     for file in "$STATE"/worker-*.pid; do
         pid=$(pid_of "$file") || continue

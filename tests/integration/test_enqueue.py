@@ -84,6 +84,7 @@ class EnqueueTest(millrace.StackCase):
             (("--text", "x", "--tenant", "two\nlines"), "tenant"),
             (("--text", "x", "--deadline", "yesterday"), "deadline"),
             (("--text", "x", "--bogus",), "bogus"),
+            (("--text", "x", "-m", "k=1", "-m", "k=2"), "the key k is given twice"),
         ):
             with self.subTest(args=args):
                 self.assertIn(words, self.refused(*args, code=2))
@@ -102,6 +103,9 @@ class EnqueueTest(millrace.StackCase):
         self.assertIn("empty", self.refused(empty))
         self.assertIn("--url", self.refused(huge))
         self.assertIn("nosuch", self.refused(folder / "nosuch"))
+        self.assertIn("a file's name is empty", self.refused(""))
+        self.assertIn("nothing but blanks", self.refused("--text", " \n\t"))
+        self.assertIn("standard input:1: the document holds", self.refused("--jsonl", "-", stdin='{"input":{"text":" "}}'))
         self.assertIn("directory", self.refused(folder))
 
     def test_no_claim_while_the_broker_is_down(self):

@@ -405,7 +405,7 @@ class DoctorTest(MoneyCase):
         self.assertEqual({level for level, _ in found}, {"ok"}, found)
         self.assertEqual(
             {check for _, check in found},
-            {"database", "clock", "schema", "roles", "workers", "breakers", "jobs", "money", "holds", "caps", "prices", "broker",
+            {"database", "clock", "schema", "roles", "workers", "breakers", "jobs", "waits", "money", "holds", "caps", "prices", "broker",
              "lanes", "delays", "dead", "topology"},
         )  # fmt: skip
         self.assertIn("as millrace init makes them", found[("ok", "topology")])
@@ -427,10 +427,15 @@ class DoctorTest(MoneyCase):
             " alias, model, state, hold_pico, cost_pico, price_unknown, expires_at) VALUES (%s, %s, 's', 1, 1, 1, 'acme',"
             " 'document', 'standin', 'standin', 'a', 'good', 'ambiguous', 5e9, 5e9, true, now())", call, job,
         )  # fmt: skip
+        self.stack.sql(
+            "INSERT INTO millrace.jobs (id, tenant, pipeline, pool, state, error_class, error_message, delay_until) VALUES"
+            " (%s, 'acme', 'document', 'main', 'waiting', 'network', 'no host', now() + interval '1 minute')", job.replace(job[0], "e", 1),
+        )  # fmt: skip
         found = self.doctor(1)
         self.assertIn("standin/moody", found[("fail", "missing")])
+        self.assertIn("1 job waits with class network (no host), such as e", found[("warn", "waits")])
         self.assertIn("1 run without a living worker", found[("fail", "jobs")])
-        self.assertEqual(found[("warn", "money")], "1 calls of the last 24 hours are ambiguous, at most $0.005")
+        self.assertEqual(found[("warn", "money")], "1 call of the last 24 hours is ambiguous, at most $0.005")
         self.stack.sql("DELETE FROM millrace.jobs")
         self.stack.sql("DELETE FROM millrace.calls")
 
