@@ -2,9 +2,9 @@
 #pragma once
 
 #include "worker/engine/breaker.h"
-#include "worker/engine/limits.h"
 #include "worker/engine/retry.h"
 #include "worker/engine/world.h"
+#include "worker/limits/limits.h"
 #include "worker/providers/chat.h"
 
 struct mr_engine;

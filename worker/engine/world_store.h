@@ -5,7 +5,7 @@
 #include "common/err.h"
 #include "common/ids.h"
 #include "common/money.h"
-#include "worker/engine/world_lease.h"
+#include "worker/limits/lease.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,9 +1,9 @@
-/* The limiter's parts among themselves: limits.c (what a call asks and tells), limits_scope.c
- * (what is known and in hand of a scope), limits_line.c
- * (who waits), limits_lease.c (what the database is told and says). */
+/* The limiter's parts among themselves: limits.c (what a call asks and tells), scope.c (what is
+ * known and in hand of a scope), line.c (who waits), lease.c (what the database is told and says).
+ */
 #pragma once
 
-#include "worker/engine/limits.h"
+#include "worker/limits/limits.h"
 
 struct mr_scope {
     struct mr_scope *bucket_next;
@@ -80,7 +80,7 @@ struct mr_limits {
     struct mr_scope *leased[MR_LEASE_MAX];
 };
 
-/* ---- limits_scope.c ---- */
+/* ---- scope.c ---- */
 /* NULL without memory. */
 struct mr_scope *mr_scope_model(struct mr_limits *limits, const struct mr_limits_ask *ask);
 struct mr_scope *mr_scope_tenant(struct mr_limits *limits, const struct mr_limits_ask *ask);
@@ -98,7 +98,7 @@ void mr_scope_take(
 void mr_scope_ask_by(struct mr_limits *limits, struct mr_scope *scope, int64_t at_ms);
 void mr_scope_ask_never(struct mr_limits *limits, struct mr_scope *scope);
 
-/* ---- limits_line.c ---- */
+/* ---- line.c ---- */
 struct mr_limit_line *mr_line_of(const struct mr_scope *model, const struct mr_scope *tenant);
 /* At the end of its line. 0, or -1 without memory. */
 int mr_line_join(struct mr_limits *limits, struct mr_ticket *ticket);

@@ -1,4 +1,4 @@
-#include "tests/unit/engine/fleet.h"
+#include "tests/unit/limits/fleet.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "tests/unit/test.h"
-#include "worker/engine/limits.h"
+#include "worker/limits/limits.h"
 
 #define WORKERS_MAX 8
 #define TICKETS 100 /* of each worker */

@@ -1,5 +1,5 @@
 /* The scopes, what is in hand of each, and when the database is asked of it. */
-#include "worker/engine/limits_int.h"
+#include "worker/limits/limits_int.h"
 
 #include <assert.h>
 #include <stdio.h>

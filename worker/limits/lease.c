@@ -1,5 +1,5 @@
 /* What the database is told of the scopes, and what it says. */
-#include "worker/engine/limits_int.h"
+#include "worker/limits/limits_int.h"
 
 #include <assert.h>
 

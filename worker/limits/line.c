@@ -1,5 +1,5 @@
 /* Who waits: for each model a ring of lines, one a tenant, that take turns. */
-#include "worker/engine/limits_int.h"
+#include "worker/limits/limits_int.h"
 
 #include <stdlib.h>
 

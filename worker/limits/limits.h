@@ -14,7 +14,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
-#include "worker/engine/world_lease.h"
+#include "worker/limits/lease.h"
 
 #define MR_LIMITS_WAIT_MAX_MS 30000 /* in the line; longer is LATER */
 

@@ -1,5 +1,5 @@
 /* What a call asks of its two scopes, how long it waits, and what its end tells of them. */
-#include "worker/engine/limits_int.h"
+#include "worker/limits/limits_int.h"
 
 #define MR_PAUSE_MAX_MS 60000
 #define MR_LATER_MAX_MS (10 * 60 * 1000)
