@@ -202,7 +202,7 @@ class Run:
         self.faults, self.facts = [], {}
         self.threads, self.service, self.frozen = [], threading.Lock(), {}
         self.parked, self.looked, self.relieved = set(), 0.0, not plan.takes_caps()
-        self.rouse = None
+        self.rouse = self.pity = 0.0
         self.starts = 0
         self.standin = None
         self.enqueue = None
@@ -410,10 +410,13 @@ class Run:
                 self.go_on([job for job, why in rows if why == "capped"])
                 return
             self.parked.update(job for job, why in rows if why == "capped")
-            if rows and self.enqueue.poll() is not None and self.quiet() and all(job in self.parked for job, _ in rows):
+            if not rows or not self.parked or self.enqueue.poll() is None or not self.quiet():
+                return
+            self.pity = self.pity or time.monotonic() + 5
+            if time.monotonic() > self.pity or all(job in self.parked for job, _ in rows):
                 self.relieved, self.rouse = True, time.monotonic() + 1.5
                 self.facts["parked"] = len(rows)
-                self.relieve([job for job, _ in rows])
+                self.relieve([job for job, _ in rows if job in self.parked])
 
     def go_on(self, parked):
         """After the relief: a job may have been with the broker then, and park only now; or it came
@@ -422,8 +425,8 @@ class Run:
         if not self.plan.takes_caps() or not self.quiet():
             return
         self.relieve(parked)
-        if self.rouse and time.monotonic() > self.rouse:
-            self.rouse = None
+        if time.monotonic() > self.rouse:
+            self.rouse = time.monotonic() + 10
             for slot in range(self.plan.workers):
                 self.fault("term", slot)
 

@@ -124,6 +124,10 @@ class Plan:
         for alias, rpm in self.terms.enforced.items():
             script, may = self.manners[alias]
             self.manners[alias] = "+".join(s for s in (script, f"ratelimit={rpm}/0/2") if s), may
+        if self.terms.calm:
+            kept = [rule.split(" ", 1)[1] for rule in self.rules if not self._stops_way(rule)]
+            self.rules = [f"{n} {rule}" for n, rule in enumerate(kept)]
+            self.faults = [fault for fault in self.faults if not self._stops_fleet(fault)]
         self.faults = sorted(self.faults + self.terms.changes, key=lambda f: f[0])
         if self.terms.changes:
             self.allowed.add("capped")
@@ -159,15 +163,18 @@ class Plan:
         """Whether the way to the database or the providers is: then limits need not be kept to. What
         the database cannot be asked is let through, and what a stalled connection holds back counts
         nowhere."""
+        return any(map(self._stops_way, self.rules)) or any(map(self._stops_fleet, self.faults))
+
+    @staticmethod
+    def _stops_way(rule):
+        _, _, point, _, _, action, _ = rule.split()
         far = ("claim", "commit", "settle", "sync", "beat", "request", "response")
-        for rule in self.rules:
-            _, _, point, _, _, action, _ = rule.split()
-            if action == "stop" or point in far and action in ("reset", "cut", "stall"):
-                return True
-        return any(
-            kind == "freeze" or kind.endswith("-database") or kind in ("drop", "stall") and more[1] != "amqp"
-            for _, kind, *more in self.faults
-        )
+        return action == "stop" or point in far and action in ("reset", "cut", "stall")
+
+    @staticmethod
+    def _stops_fleet(fault):
+        _, kind, *more = fault
+        return kind == "freeze" or kind.endswith("-database") or kind in ("drop", "stall") and more[1] != "amqp"
 
     def takes_caps(self):
         """Tenants that have caps, or will have."""

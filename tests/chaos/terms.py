@@ -35,6 +35,7 @@ class Terms:
         self.choose = {}  # alias: (words, condition, alias)
         self.changes = []  # (second, "cap", tenant, cap)
         self.flood = False
+        self.calm = False  # nothing that would excuse a limit that is not kept
 
     def draw(self, plan, pipelines, aliases):
         chance = self.chance
@@ -54,6 +55,7 @@ class Terms:
             for tenant in {job["tenant"]: 0 for job in plan.jobs}:
                 limits = self._limits(plan, self._calls([j for j in plan.jobs if j["tenant"] == tenant], pipelines), "")
                 self.tenants[tenant] = (limits.get("rpm"), limits.get("tpm"))
+        self.calm = bool(self.limits or self.tenants) and chance.random() < 0.5
         if chance.random() < 0.1:
             alias = chance.choice(aliases)
             self.enforced[alias] = max(600, len(self._calls(plan.jobs, pipelines, alias)) * 30)
