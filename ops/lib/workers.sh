@@ -78,15 +78,15 @@ reload() {
         i=${file##*-}
         i=${i%.pid}
         log=$STATE/log/worker-$i.log
-        from[$i]=$(stat -c %s "$log")
+        from[i]=$(stat -c %s "$log")
         kill -HUP "$pid"
     done
     [ ${#from[@]} -gt 0 ] || die "no worker runs: ops/stack workers N"
     for i in "${!from[@]}"; do
         log=$STATE/log/worker-$i.log
         # Below the level "info" the log does not tell that all went well.
-        wait_for 50 reload_told "$log" "${from[$i]}" || true
-        reload_words "$log" "${from[$i]}" | sed "s/^/worker $i: /" >&2
+        wait_for 50 reload_told "$log" "${from[i]}" || true
+        reload_words "$log" "${from[i]}" | sed "s/^/worker $i: /" >&2
     done
 }
 
