@@ -162,6 +162,7 @@ void mr_limits_leased(struct mr_limits *limits, int64_t now_ms, const struct mr_
         struct mr_scope *scope = limits->leased[i];
         struct mr_lease_row *row = &limits->lease.rows[i];
         scope->asking = false;
+        scope->answered_ms = now_ms;
         if (!limits->lease.refused) {
             read_row(scope, row, now_ms);
         } else { /* ask again in peace; what nothing is known of is let through */

@@ -27,9 +27,9 @@ struct mr_scope {
 
     /* the database */
     bool asking;    /* in the lease that is out */
-    int told;       /* which says that so many are in flight */
+    int told;       /* so many are in flight, as the last lease says */
     int64_t ask_ms; /* INT64_MAX: nothing to ask */
-    int64_t asked_ms, used_ms;
+    int64_t asked_ms, answered_ms, used_ms;
     int64_t gap_ms;              /* between two questions, while somebody waits */
     int64_t taken, taken_tokens; /* since asked_ms */
     int64_t ahead, ahead_tokens; /* what the near future wants, by the recent past */

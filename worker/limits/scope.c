@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MR_REFRESH_MS 5000 /* what was free may have got a limit meanwhile */
+#define MR_SLOTS_MS 4000   /* the database forgets after five seconds what a worker may have */
 #define MR_IDLE_MS 60000
 
 struct mr_limits *mr_limits_new(void)
@@ -232,15 +233,21 @@ void mr_scope_touch(struct mr_limits *limits, struct mr_scope *scope, int64_t no
 
 /* ---- what is in hand ---- */
 
+/* What the database is not told of it may give to others: until it has answered, and when that is
+ * long ago, nobody joins those in flight. */
+static int slots_of(const struct mr_scope *scope, int64_t now_ms)
+{
+    bool unsure = scope->asking || scope->answered_ms + MR_SLOTS_MS <= now_ms;
+    return unsure && scope->told < scope->slots ? scope->told : scope->slots;
+}
+
 bool mr_scope_has(const struct mr_scope *scope, int64_t tokens, int64_t now_ms)
 {
     if (scope->state != MR_SCOPE_LIMITED)
         return scope->state == MR_SCOPE_FREE && now_ms >= scope->paused_until_ms;
     if (now_ms < scope->paused_until_ms)
         return false;
-    /* What the database is not told of it may give to others: until it has answered, nobody joins
-     * those in flight. */
-    int slots = scope->asking && scope->told < scope->slots ? scope->told : scope->slots;
+    int slots = slots_of(scope, now_ms);
     if (slots != MR_LEASE_NONE && scope->in_flight >= slots)
         return false;
     if (scope->requests == MR_LEASE_NONE && scope->tokens == MR_LEASE_NONE)

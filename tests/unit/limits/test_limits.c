@@ -193,9 +193,9 @@ static void calls_at_once_are_bounded(void)
     }
 }
 
-static void answer_slots(struct mr_limits *limits, int64_t now_ms, int slots)
+static void answer_slots(struct mr_limits *limits, int64_t asked_ms, int64_t now_ms, int slots)
 {
-    struct mr_lease *lease = mr_limits_lease(limits, now_ms);
+    struct mr_lease *lease = mr_limits_lease(limits, asked_ms);
     CHECK(lease);
     for (size_t i = 0; i < lease->count; i++) {
         struct mr_lease_row *row = &lease->rows[i];
@@ -215,7 +215,7 @@ static void while_the_database_counts_nobody_joins(void)
     int64_t wait;
     const char *scope;
     CHECK_INT(mr_limits_ask(limits, &tickets[0], &ask, 1000, &wait, &scope), MR_LIMITS_WAIT);
-    answer_slots(limits, 1000, 4);
+    answer_slots(limits, 1000, 1000, 4);
     CHECK(mr_limits_next(limits, 1000) == &tickets[0]);
     struct mr_lease *lease = mr_limits_lease(limits, 2500);
     CHECK(lease);
@@ -228,6 +228,34 @@ static void while_the_database_counts_nobody_joins(void)
     CHECK_INT(mr_limits_ask(limits, &tickets[2], &ask, 2500, &wait, &scope), MR_LIMITS_GO);
     for (int i = 0; i < 3; i++)
         mr_limits_leave(limits, &tickets[i], NULL, 2500);
+    mr_limits_free(limits);
+}
+
+/* The database forgets what an idle worker may have in flight, and gives it to others. */
+static void what_was_granted_long_ago_is_asked_for_again(void)
+{
+    struct mr_limits *limits = mr_limits_new();
+    struct mr_limits_ask ask = ask_of("t", 1);
+    const struct mr_limits_end well = {
+        .tokens = 1, .success = true, .requests = {-1, -1, -1}, .by_tokens = {-1, -1, -1}};
+    struct mr_ticket ticket = {0};
+    int64_t wait;
+    const char *scope;
+    CHECK_INT(mr_limits_ask(limits, &ticket, &ask, 1000, &wait, &scope), MR_LIMITS_WAIT);
+    answer_slots(limits, 1000, 1000, 2);
+    CHECK(mr_limits_next(limits, 1000) == &ticket);
+    mr_limits_leave(limits, &ticket, &well, 1100);
+    answer_slots(limits, 1500, 1500, 1);
+    CHECK_INT(mr_limits_due_ms(limits), INT64_MAX); /* nothing is left to tell */
+    CHECK_INT(mr_limits_ask(limits, &ticket, &ask, 4000, &wait, &scope), MR_LIMITS_GO);
+    mr_limits_leave(limits, &ticket, &well, 4100);
+    answer_slots(limits, 4100, 4100, 1);
+    CHECK_INT(mr_limits_ask(limits, &ticket, &ask, 9100, &wait, &scope), MR_LIMITS_WAIT);
+    answer_slots(limits, 9100, 9100, 0);
+    CHECK(!mr_limits_next(limits, 9100));
+    answer_slots(limits, 9600, 15000, 1); /* however long it took to say so */
+    CHECK(mr_limits_next(limits, 15000) == &ticket);
+    mr_limits_leave(limits, &ticket, NULL, 15000);
     mr_limits_free(limits);
 }
 
@@ -363,5 +391,6 @@ TEST_MAIN(TEST(without_limits_nothing_waits_and_little_is_asked),
     TEST(tokens_count_as_used), TEST(a_tenant_has_limits_of_its_own), TEST(tenants_take_turns),
     TEST(a_large_call_is_not_starved_by_small_ones), TEST(who_would_wait_too_long_is_sent_away),
     TEST(calls_at_once_are_bounded), TEST(while_the_database_counts_nobody_joins),
-    TEST(a_throttled_call_pauses_the_scope), TEST(the_last_request_is_followed_by_a_breath),
-    TEST(figures_come_from_the_configuration), TEST(what_is_refused_lets_everybody_through))
+    TEST(what_was_granted_long_ago_is_asked_for_again), TEST(a_throttled_call_pauses_the_scope),
+    TEST(the_last_request_is_followed_by_a_breath), TEST(figures_come_from_the_configuration),
+    TEST(what_is_refused_lets_everybody_through))
