@@ -90,7 +90,11 @@ begin
             where v_held[u.job]
             on conflict (job_id, name) do nothing;
         if v_shaky then
-            update jobs j set redeliveries = 0, excused = null
+            -- A step beside it that goes on waiting keeps what it is excused.
+            update jobs j set redeliveries = 0, excused = case when exists (
+                        select from calls c where c.job_id = j.id and c.cached_from is null
+                            and not exists (select from steps s
+                                where s.job_id = c.job_id and s.name = c.step)) then j.excused end
                 from unnest(p_step_job) u (job)
                 where v_held[u.job] and j.id = p_job[u.job]
                     and (j.redeliveries > 0 or j.excused is not null);

@@ -310,7 +310,9 @@ static void test_no_patience_is_lost_under_a_cap(void)
         CHECK_STR(ROWS(SINCE), since[i]);
     }
     /* Another step's patience is its own. */
-    ROWS("select t.commit(1, 1, 4, 'waiting', 'summarize')");
+    ROWS("select t.commit(1, 1, 4, 'waiting', 'extract')");
+    CHECK_STR(ROWS(SINCE), "14.00");
+    ROWS("select t.commit(1, 1, 5, 'waiting', 'summarize')");
     CHECK_STR(ROWS("select t.known(1, 1) #>> '{summarize,state}'"), "done");
     CHECK_STR(ROWS("select excused from jobs"), "-");
     PQfinish(conn);
