@@ -34,9 +34,9 @@ size_t mr_figure_places(enum mr_cell type, const char *number)
 
 static int put_seconds(struct mr_buf *buf, const char *number)
 {
-    long long ms = strtoll(number, NULL, 10);
+    long long ms = strtoll(number, NULL, 10), size = llabs(ms);
     char text[32];
-    snprintf(text, sizeof(text), "%lld.%02lld", ms / 1000, ms % 1000 / 10);
+    snprintf(text, sizeof(text), "%s%lld.%02lld", ms < 0 ? "-" : "", size / 1000, size % 1000 / 10);
     return mr_figure_put(buf, MR_CELL_DECIMAL, text, 2);
 }
 

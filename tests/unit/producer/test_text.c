@@ -119,6 +119,7 @@ static void writes_figures(void)
     figure_is(MR_CELL_INT, "999", 0, "999");
     figure_is(MR_CELL_MS, "1234", 0, "1.23");
     figure_is(MR_CELL_MS, "3600007", 0, "3,600.00");
+    figure_is(MR_CELL_MS, "-1500", 0, "-1.50"); /* a worker's clock was set back */
     figure_is(MR_CELL_USD, "Infinity", 6, "Infinity");
     figure_is(MR_CELL_INT, "", 0, "");
 }
