@@ -27,14 +27,14 @@ left join lateral (
     from calls where job_id = j.id
 ) c on true;
 
--- `cached`: what a step has brought is an answer from the cache, as its last call that went well was.
+-- `cached`: what a step has brought is an answer from the cache, as its last settled call was.
 
 -- Two halves, so that a condition on job_id reaches the indexes of both tables.
 create view job_steps as
 select s.job_id, s.name as step, s.state, s.attempts, s.started_at, s.ended_at,
     usd((select sum(c.cost_pico) from calls c
         where c.job_id = s.job_id and c.step = s.name and c.state = 'settled')) as cost_usd,
-    s.degraded, s.error_class, s.error_message, coalesce((
+    s.degraded, s.error_class, s.error_message, s.state = 'done' and coalesce((
         select c.cached_from is not null from calls c
         where c.job_id = s.job_id and c.step = s.name and c.state = 'settled'
         order by c.started_at desc, c.id desc limit 1), false) as cached

@@ -64,6 +64,10 @@ static void test_a_hit_counts_once(void)
     CHECK_STR(ROWS("select string_agg(right(id::text, 2), ',' order by id) from calls"
                    " where cached_from is not null"),
         "12,14");
+    ROWS("select t.commit(2, 2, 2, step => 'summarize')");
+    ROWS("select t.commit(2, 2, 2, step => 'entities', state => 'failed')"); /* it was no good */
+    CHECK_STR(ROWS("select step, cached from job_steps where job_id = t.id(2) order by step"),
+        "entities|f\nsummarize|t");
     PQfinish(conn);
 }
 
