@@ -209,8 +209,10 @@ static const struct mr_row steps[] = {
         .help = "Calls the step may make in all that may have cost money, those cut short by "
                 "crashes included."},
     {"steps", "patience", MR_ROW_LONG_MS, AT(patience_ms), 0, 30LL * DAY, "24h",
-        .help = "How long the step waits for an outage to end (throttling, overload, no network, "
-                "every breaker open), counted from its first try, before it fails."},
+        .help =
+            "How long the step waits for an outage to end (throttling, overload, no network, "
+            "every breaker open), counted from its first try, before it fails. Time parked under a "
+            "cap or a limit does not count."},
     {"steps", "cache", MR_ROW_LONG_MS, AT(cache_ttl_ms), 0, 365LL * DAY, "0s",
         .help = "chat: how long an answer may serve equal calls of the same tenant, which then "
                 "cost nothing. 0s: never."},

@@ -298,7 +298,8 @@ static int tell_waits(struct mr_wait *wait)
     wait->waits_ms = mr_mono_ms(&wait->cli->clock) + LOOK_EVERY_MS;
     if (!wait->db)
         return -ENOTCONN;
-    char *ids = id_list(wait, batch, choose_pending(wait, batch));
+    size_t n = choose_pending(wait, batch);
+    char *ids = id_list(wait, batch, n);
     if (!ids)
         return -ENOMEM;
     int r = ask(wait, mr_waits_sql, 1, ids, &waits);
@@ -307,7 +308,7 @@ static int tell_waits(struct mr_wait *wait)
     free(ids);
     if (r < 0)
         return r;
-    bool any = mr_waits_tell(wait->cli->config, waits, unseen, wait->pending, &told);
+    bool any = mr_waits_tell(wait->cli->config, waits, unseen, n, n == wait->pending, &told);
     wait->ops.waits(wait->ops.ctx, any ? told.line : NULL, any ? told.key : "");
     return 0;
 }

@@ -220,7 +220,7 @@ static void say_unseen(int64_t unseen, int64_t workers, struct mr_waits_told *to
 }
 
 bool mr_waits_tell(const struct mr_config *config, const PGresult *waits, const PGresult *unseen,
-    size_t pending, struct mr_waits_told *ret)
+    size_t asked, bool all, struct mr_waits_told *ret)
 {
     char why[MR_WAITS_LEN];
     const int n = PQntuples(waits);
@@ -231,7 +231,8 @@ bool mr_waits_tell(const struct mr_config *config, const PGresult *waits, const 
         snprintf(ret->key, sizeof(ret->key), "%s %s %s;", PQgetvalue(waits, 0, MR_WT_JOB),
             PQgetvalue(waits, 0, MR_WT_CLASS), PQgetvalue(waits, 0, MR_WT_UNTIL));
     } else if (n > 1) {
-        snprintf(ret->line, sizeof(ret->line), "%d of %zu jobs wait: ", n, pending);
+        snprintf(ret->line, sizeof(ret->line), "%d of %s%zu jobs wait: ", n,
+            all ? "" : "the first ", asked);
         say_reasons(waits, ret);
         say_next(waits, ret);
     }

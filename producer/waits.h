@@ -42,9 +42,10 @@ extern const char mr_waits_unseen_sql[];
 struct mr_waits_told {
     char line[MR_WAITS_LEN + 256], key[512];
 };
-/* `pending` jobs have not ended. False: there is nothing to tell. */
+/* Both answers are about `asked` jobs that have not ended, which may be all of them. False: there
+ * is nothing to tell. */
 bool mr_waits_tell(const struct mr_config *config, const PGresult *waits, const PGresult *unseen,
-    size_t pending, struct mr_waits_told *ret);
+    size_t asked, bool all, struct mr_waits_told *ret);
 
 /* "2026-11-20T18:00:00.123Z" as "2026-11-20 18:00:00Z". */
 void mr_waits_moment(const char *time, char ret[static 24]);

@@ -101,11 +101,11 @@ int main(int argc, char **argv)
 {
     struct options options = {0};
     int code = 1;
+    hold_reload();
     if (parse(argc, argv, &options, &code) != 0)
         return code;
     raise_file_limit();
     signal(SIGPIPE, SIG_IGN); /* a closed socket is an error code, not a death */
-    hold_reload();
     struct mr_config *config = NULL;
     struct mr_err err = {0};
     if (mr_refresh_config(options.config, &config, &err) < 0) {

@@ -96,8 +96,10 @@ broker_configure() {
         mv "$home/definitions.json.new" "$home/definitions.json"
     }
     echo '[].' >"$home/enabled_plugins"
-    # Queue counts are at most a second old, instead of five.
-    echo '[{rabbit, [{quorum_tick_interval, 1000}]}].' >"$home/advanced.config"
+    # Queue counts are at most a second old, instead of five. A job whose delay ends while its lane
+    # is full is offered again after ten seconds, instead of three minutes.
+    echo '[{rabbit, [{quorum_tick_interval, 1000},' \
+        '{dead_letter_worker_publisher_confirm_timeout, 10000}]}].' >"$home/advanced.config"
     cat >"$home/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$BROKER_PORT
 load_definitions = $home/definitions.json

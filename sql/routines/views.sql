@@ -28,7 +28,6 @@ left join lateral (
 ) c on true;
 
 -- `cached`: what a step has brought is an answer from the cache, as its last settled call was.
-
 -- Two halves, so that a condition on job_id reaches the indexes of both tables.
 create view job_steps as
 select s.job_id, s.name as step, s.state, s.attempts, s.started_at, s.ended_at,

@@ -12,7 +12,7 @@
 /* One scope: "model:<provider>/<endpoint>/<model>" or "tenant:<name>". What is said of it is news
  * since the last lease. */
 struct mr_lease_row {
-    const char *scope; /* borrowed until mr_engine_leased */
+    const char *scope; /* borrowed until mr_limits_leased */
     int64_t rpm, tpm;  /* what the configuration says, a minute; 0 = nothing */
     int concurrency;
     int64_t want_requests, want_tokens;
