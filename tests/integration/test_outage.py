@@ -41,6 +41,25 @@ class OutageTest(millrace.StackCase):
         rows = self.stack.sql("SELECT state, class, count(*) FROM millrace.calls WHERE job_id = ANY(%s::uuid[]) GROUP BY 1, 2", ids)
         self.assertEqual(rows, [("settled", None, 2 * len(ids))])
 
+    # ---- a full lane
+
+    def test_a_delay_ends_before_a_full_lane(self):
+        """What a lane refuses is offered again soon, and not only after the broker's three minutes."""
+        lane = "main.low.0"
+        policy = ("rabbitmqctl", "-q", "set_policy", "--priority", "30", "--apply-to", "queues", "full")
+        self.stack.ops(*policy, "^millrace[.]main[.]low[.]0$", '{"max-length":1,"overflow":"reject-publish"}')
+        self.addCleanup(self.stack.purge, "millrace.main.low")
+        try:
+            self.stack.publish("{}", lane)
+            self.stack.publish("{}", lane)  # the length is looked at behind the message that exceeds it
+            self.stack.publish("{}", lane, exchange="millrace.delay.5s")
+            millrace.wait_until("the delay to end", lambda: self.stack.ready("millrace.delay.5s") == 0)
+            before = self.stack.ready("millrace.main.low")
+        finally:
+            self.stack.ops("rabbitmqctl", "-q", "clear_policy", "full")
+        millrace.wait_until("the job to come home", lambda: self.stack.ready("millrace.main.low") == before + 1, 60)
+        self.assertEqual(before, 2)
+
     # ---- credentials
 
     def secret(self, text, mode=0o600):
