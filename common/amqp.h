@@ -133,6 +133,11 @@ typedef void mr_publish_cb(void *ctx, void *token, enum mr_publish_result result
  * once for each accepted publish, from within publish, poll or free (then as LOST). */
 int mr_publisher_new(amqp_connection_state_t conn, int window, mr_publish_cb *cb, void *ctx,
     struct mr_publisher **ret, struct mr_err *err) MR_CHECK;
+/* The same with a connection of its own: connects as `name` and sees that the exchanges are there.
+ */
+int mr_publisher_open(const struct mr_config_broker *broker, const char *name,
+    const struct mr_random *random, mr_publish_cb *cb, void *ctx, struct mr_publisher **ret,
+    struct mr_err *err) MR_CHECK;
 struct mr_publisher *mr_publisher_free(struct mr_publisher *publisher);
 
 /* Drains inbound frames, then publishes one persistent message. mandatory => confirm and return are

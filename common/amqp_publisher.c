@@ -314,6 +314,22 @@ int mr_publisher_new(amqp_connection_state_t conn, int window, mr_publish_cb *cb
     return 0;
 }
 
+int mr_publisher_open(const struct mr_config_broker *broker, const char *name,
+    const struct mr_random *random, mr_publish_cb *cb, void *ctx, struct mr_publisher **ret,
+    struct mr_err *err)
+{
+    amqp_connection_state_t conn;
+    int rc = mr_amqp_connect(broker, name, 1, random, &conn, err);
+    if (rc < 0)
+        return rc;
+    rc = mr_amqp_check_exchanges(conn, err);
+    if (rc < 0) {
+        mr_amqp_close(conn, rc != -ECONNRESET && rc != -ETIMEDOUT);
+        return rc;
+    }
+    return mr_publisher_new(conn, broker->publish_window, cb, ctx, ret, err);
+}
+
 struct mr_publisher *mr_publisher_free(struct mr_publisher *publisher)
 {
     if (!publisher)

@@ -29,13 +29,30 @@ static const char select_sql[] =
     "null or step = $2) "
     "order by array_position($1::uuid[], job_id), ended_at, array_position($3::text[], step), step";
 
+int mr_results_read(PGconn *conn, const struct mr_config *config, const char *ids, const char *step,
+    PGresult **ret, struct mr_err *err)
+{
+    char *order = mr_db_step_order(config);
+    const char *params[] = {ids, step, order};
+    int r = mr_db_ask(conn, select_sql, 3, params, ret, err);
+    free(order);
+    return r;
+}
+
 PGresult *mr_results_query(struct mr_cli *cli, PGconn *conn, const char *ids, const char *step)
 {
-    char *order = mr_db_step_order(cli->config);
-    const char *params[] = {ids, step, order};
-    PGresult *results = mr_db_query(cli, conn, select_sql, 3, params);
-    free(order);
-    return results;
+    struct mr_err err;
+    PGresult *results;
+    int r = mr_results_read(conn, cli->config, ids, step, &results, &err);
+    if (r == 0)
+        return results;
+    mr_db_tell(cli, r, &err);
+    return NULL;
+}
+
+struct mr_rows mr_results_rows(const PGresult *results)
+{
+    return mr_db_rows(results, columns, NCOLUMNS);
 }
 
 json_t *mr_results_json(const PGresult *results, int row)
@@ -106,7 +123,7 @@ static enum mr_exit run(struct mr_cli *cli)
     free(ids);
     if (!results)
         return MR_EXIT_UNREACHABLE;
-    struct mr_rows rows = mr_db_rows(results, columns, NCOLUMNS);
+    struct mr_rows rows = mr_results_rows(results);
     if (cli->format == MR_FORMAT_JSON) {
         mr_output_rows(cli, &rows, "");
     } else if (step && cli->args.noperands == 1 && PQntuples(results) == 1) {

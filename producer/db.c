@@ -43,16 +43,29 @@ PGconn *mr_db_open_owner(struct mr_cli *cli)
     return open_as(cli, MR_PG_OWNER);
 }
 
-PGresult *mr_db_query(
-    struct mr_cli *cli, PGconn *conn, const char *sql, int n, const char *const *params)
+int mr_db_ask(PGconn *conn, const char *sql, int n, const char *const *params, PGresult **ret,
+    struct mr_err *err)
 {
     PGresult *result = PQexecParams(conn, sql, n, NULL, params, NULL, NULL, 0);
     ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        return result;
-    struct mr_err err;
-    mr_db_tell(cli, mr_pg_error(conn, result, "asking the database", &err), &err);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        *ret = result;
+        return 0;
+    }
+    int r = mr_pg_error(conn, result, "asking the database", err);
     PQclear(result);
+    return r;
+}
+
+PGresult *mr_db_query(
+    struct mr_cli *cli, PGconn *conn, const char *sql, int n, const char *const *params)
+{
+    PGresult *result;
+    struct mr_err err;
+    int r = mr_db_ask(conn, sql, n, params, &result, &err);
+    if (r == 0)
+        return result;
+    mr_db_tell(cli, r, &err);
     return NULL;
 }
 

@@ -19,6 +19,10 @@ PGresult *mr_db_query(
  * owner, whom to connect as. Returns what the command exits with. */
 enum mr_exit mr_db_tell(struct mr_cli *cli, int r, const struct mr_err *err);
 
+/* The same without a user to tell. 0, or as mr_pg_error with err. */
+int mr_db_ask(PGconn *conn, const char *sql, int n, const char *const *params, PGresult **ret,
+    struct mr_err *err) MR_CHECK;
+
 /* For MR_CLEANUP. */
 void mr_db_closep(PGconn **conn);
 void mr_db_clearp(PGresult **result);

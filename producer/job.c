@@ -14,12 +14,21 @@ static size_t body_max(const struct mr_config *config)
     return 6 * (size_t)config->producer.inline_max_bytes + (1u << 20);
 }
 
+/* "<source>: <text>", or the text alone. Returns code. */
+static int fail(
+    struct mr_err *err, int code, enum mr_class class, const char *source, const char *text)
+{
+    return mr_err_set(err, code, class, "%s%s%s", source, *source ? ": " : "", text);
+}
+
 int mr_job_too_large(const struct mr_config *config, const char *source, struct mr_err *err)
 {
-    return mr_err_set(err, -EMSGSIZE, MR_CLASS_INVALID,
-        "%s: larger than %lld bytes, the most a message carries (producer.inline_max_bytes); put "
-        "it where workers can fetch it and use --url",
-        source, (long long)config->producer.inline_max_bytes);
+    char text[256];
+    snprintf(text, sizeof(text),
+        "larger than %lld bytes, the most a message carries (producer.inline_max_bytes); put it "
+        "where workers can fetch it and use %s",
+        (long long)config->producer.inline_max_bytes, *source ? "--url" : "input.url");
+    return fail(err, -EMSGSIZE, MR_CLASS_INVALID, *source ? source : "input", text);
 }
 
 static int check_size(const struct mr_job_plan *plan, const char *source,
@@ -41,7 +50,8 @@ static int unknown_pipeline(
             used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
                 config->pipelines[i].name);
     return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-        "%s: pipeline: %s is not in the configuration, which has %s", source, name, known);
+        "%s%spipeline: %s is not in the configuration, which has %s", source, *source ? ": " : "",
+        name, known);
 }
 
 /* What a worker would only find out later. */
@@ -72,7 +82,7 @@ static int ship(const struct mr_job_plan *plan, const char *source,
         free(name);
         free(shipment);
         mr_buf_deinit(&body);
-        return mr_err_set(err, r, MR_CLASS_INTERNAL, "%s: %s", source, strerror(-r));
+        return fail(err, r, MR_CLASS_INTERNAL, source, strerror(-r));
     }
     shipment->id = envelope->id;
     memcpy(shipment->tenant, envelope->tenant, sizeof(shipment->tenant));
@@ -200,28 +210,34 @@ static int fill_in(const struct mr_job_plan *plan, json_t *object)
     return r;
 }
 
+int mr_job_of_object(const struct mr_job_plan *plan, const char *source, json_t *object,
+    struct mr_shipment **ret, struct mr_err *err)
+{
+    MR_CLEANUP(mr_buf_deinit) struct mr_buf body = MR_BUF_INIT(body_max(plan->config));
+    MR_CLEANUP(mr_envelope_deinit) struct mr_envelope envelope = {0};
+    struct mr_envelope_salvage salvage;
+    if (!json_is_object(object))
+        return fail(err, -EINVAL, MR_CLASS_INVALID, source,
+            "must be a JSON object such as {\"input\":{\"text\":\"...\"}}");
+    int r = fill_in(plan, object);
+    if (r == 0)
+        r = mr_json_dump(object, &body);
+    if (r < 0)
+        return fail(err, r, MR_CLASS_INTERNAL, source, strerror(-r));
+    r = mr_envelope_parse(body.data, body.len, &envelope, &salvage, err);
+    if (r < 0)
+        return *source ? mr_err_prefix(err, r, "%s", source) : r;
+    return ship(plan, source, &envelope, ret, err);
+}
+
 int mr_job_of_line(const struct mr_job_plan *plan, const char *source, const char *line, size_t n,
     struct mr_shipment **ret, struct mr_err *err)
 {
     MR_CLEANUP(mr_json_decrefp) json_t *object = NULL;
-    MR_CLEANUP(mr_buf_deinit) struct mr_buf body = MR_BUF_INIT(body_max(plan->config));
-    MR_CLEANUP(mr_envelope_deinit) struct mr_envelope envelope = {0};
-    struct mr_envelope_salvage salvage;
     int r = mr_json_parse(line, n, MR_ENVELOPE_MAX_DEPTH, &object, err);
     if (r < 0)
         return mr_err_prefix(err, r, "%s", source);
-    if (!json_is_object(object))
-        return mr_err_set(err, -EINVAL, MR_CLASS_INVALID,
-            "%s: must be a JSON object such as {\"input\":{\"text\":\"...\"}}", source);
-    r = fill_in(plan, object);
-    if (r == 0)
-        r = mr_json_dump(object, &body);
-    if (r < 0)
-        return mr_err_set(err, r, MR_CLASS_INTERNAL, "%s: %s", source, strerror(-r));
-    r = mr_envelope_parse(body.data, body.len, &envelope, &salvage, err);
-    if (r < 0)
-        return mr_err_prefix(err, r, "%s", source);
-    return ship(plan, source, &envelope, ret, err);
+    return mr_job_of_object(plan, source, object, ret, err);
 }
 
 int mr_job_metadata(const struct mr_args *args, json_t **ret, struct mr_err *err)

@@ -38,6 +38,11 @@ int mr_job_of_document(const struct mr_job_plan *plan, const char *source, const
 int mr_job_of_line(const struct mr_job_plan *plan, const char *source, const char *line, size_t n,
     struct mr_shipment **ret, struct mr_err *err) MR_CHECK;
 
+/* The same of an object that has been parsed already; what is missing is added to it. source "":
+ * errors begin with the field. */
+int mr_job_of_object(const struct mr_job_plan *plan, const char *source, json_t *object,
+    struct mr_shipment **ret, struct mr_err *err) MR_CHECK;
+
 /* The message for a document over the limit. Returns -EMSGSIZE. */
 int mr_job_too_large(const struct mr_config *config, const char *source, struct mr_err *err);
 

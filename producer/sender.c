@@ -162,17 +162,8 @@ static int ask(void *ctx, const char *queue, struct mr_err *err)
 /* Once. */
 static int connect_now(struct mr_sender *s)
 {
-    amqp_connection_state_t conn;
-    const struct mr_config_broker *broker = s->world.broker;
-    int r = mr_amqp_connect(broker, "millrace enqueue", 1, &s->world.random, &conn, &s->err);
-    if (r < 0)
-        return r;
-    r = mr_amqp_check_exchanges(conn, &s->err);
-    if (r < 0) {
-        mr_amqp_close(conn, true);
-        return r;
-    }
-    return mr_publisher_new(conn, broker->publish_window, on_result, s, &s->publisher, &s->err);
+    return mr_publisher_open(s->world.broker, "millrace enqueue", &s->world.random, on_result, s,
+        &s->publisher, &s->err);
 }
 
 static int64_t grow_backoff(struct mr_sender *s)

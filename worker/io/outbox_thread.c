@@ -119,28 +119,13 @@ static void lose(struct outbox_thread *thread, const struct mr_err *why)
     connect_later(thread);
 }
 
-static int open_publisher(struct outbox_thread *thread, struct mr_err *err)
-{
-    const struct mr_config_broker *broker = thread->shared->broker;
-    amqp_connection_state_t conn;
-    int rc = mr_amqp_connect(broker, thread->shared->worker, 1, &thread->random, &conn, err);
-    if (rc < 0)
-        return rc;
-    rc = mr_amqp_check_exchanges(conn, err);
-    if (rc < 0) {
-        mr_amqp_close(conn, false);
-        return rc;
-    }
-    return mr_publisher_new(
-        conn, broker->publish_window, on_result, thread, &thread->publisher, err);
-}
-
 static void try_connect(struct outbox_thread *thread)
 {
     struct mr_err err;
     if (now_ms(thread) < thread->connect_ms)
         return;
-    if (open_publisher(thread, &err) < 0) {
+    if (mr_publisher_open(thread->shared->broker, thread->shared->worker, &thread->random,
+            on_result, thread, &thread->publisher, &err) < 0) {
         mr_log(thread->shared->log, MR_WARN, "broker.unreachable", MR_STR("why", err.msg),
             MR_INT("failures", thread->failures));
         connect_later(thread);
