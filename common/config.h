@@ -107,6 +107,20 @@ struct mr_config_producer {
     int64_t inline_max_bytes; /* 1 MiB */
 };
 
+struct mr_config_serve {
+    char *listen; /* address or host name */
+    int port;
+    char *token_file; /* NULL: no token is asked for */
+    int64_t max_body; /* bytes of a request */
+    int max_jobs;     /* jobs of a request */
+    int max_pending;  /* jobs waiting for their confirm, of all requests */
+    int max_connections, max_connections_per_address;
+    int timeout_ms;         /* a client's, for each part of a request */
+    int confirm_timeout_ms; /* the broker's */
+    int grace_ms;           /* after SIGTERM, for slow clients */
+    char *log_level;
+};
+
 struct mr_config_money {
     int64_t ceiling_input, ceiling_output; /* pico-dollars per token for unknown models */
 };
@@ -116,6 +130,7 @@ struct mr_config {
     struct mr_config_database database;
     struct mr_config_worker worker;
     struct mr_config_producer producer;
+    struct mr_config_serve serve;
     struct mr_config_money money;
     struct mr_config_breaker breaker;
     struct mr_retry_rule retry[MR_CLASS_COUNT];

@@ -146,8 +146,21 @@ static void warn_endpoint(const struct mr_endpoint *endpoint, mr_config_warn_fn 
     }
 }
 
+static void warn_serve(const struct mr_config_serve *serve, mr_config_warn_fn *warn, void *ctx)
+{
+    char text[WARNING_MAX];
+
+    if (serve->token_file || mr_host_is_local(serve->listen))
+        return;
+    snprintf(text, sizeof(text),
+        "serve: millrace serve will not listen on %.200s without a token; set serve.token_file",
+        serve->listen);
+    warn(ctx, text);
+}
+
 void mr_config_warn(const struct mr_config *config, mr_config_warn_fn *warn, void *ctx)
 {
+    warn_serve(&config->serve, warn, ctx);
     warn_broker(&config->broker, warn, ctx);
     warn_database(&config->database, warn, ctx);
     for (size_t i = 0; i < config->nproviders; i++)

@@ -120,6 +120,36 @@ static const struct mr_row scalars[] = {
         "1MiB", .reloadable = true,
         .help = "Largest document carried inside the message; larger ones go by `--url`."},
 
+    {"serve", "listen", MR_ROW_STR, AT(serve.listen), .max = 255, .def = "127.0.0.1",
+        .help = "Address or host name that `millrace serve` listens on. Any other than this "
+                "machine's own needs token_file; there, put a proxy that speaks TLS in front."},
+    {"serve", "port", MR_ROW_INT, AT(serve.port), 0, 65535, "8080",
+        .help = "Port; 0 takes any free one, which the log names."},
+    {"serve", "token_file", MR_ROW_PATH, AT(serve.token_file), .secret = true,
+        .help = "File whose first line every request must carry as `Authorization: Bearer ...`, "
+                "closed to others. Without it no token is asked for."},
+    {"serve", "max_body", MR_ROW_SIZE, AT(serve.max_body), 1024, 256 * MIB, "16MiB",
+        .help = "Largest body of a request. All bodies together hold at most eight times as much."},
+    {"serve", "max_jobs", MR_ROW_INT, AT(serve.max_jobs), 1, 100000, "1000",
+        .help = "Most jobs in one request."},
+    {"serve", "max_pending", MR_ROW_INT, AT(serve.max_pending), 1, 1000000, "10000",
+        .help = "Jobs of all requests that wait for the broker; beyond it the answer is 503."},
+    {"serve", "max_connections", MR_ROW_INT, AT(serve.max_connections), 1, 100000, "2000",
+        .help = "Clients connected at once; further ones wait to be accepted."},
+    {"serve", "max_connections_per_address", MR_ROW_INT, AT(serve.max_connections_per_address), 0,
+        100000, "0",
+        .help = "The same of one client address; further ones are closed. 0: no limit of its own, "
+                "as behind a proxy."},
+    {"serve", "timeout", MR_ROW_MS, AT(serve.timeout_ms), 100, 10 * MINUTE, "30s",
+        .help = "How long a client may take for its request, for reading the answer, and between "
+                "two requests; then it is cut off."},
+    {"serve", "confirm_timeout", MR_ROW_MS, AT(serve.confirm_timeout_ms), 100, 5 * MINUTE, "10s",
+        .help = "How long the broker may take to confirm a job; then the answer is 503."},
+    {"serve", "grace", MR_ROW_MS, AT(serve.grace_ms), 0, 10 * MINUTE, "10s",
+        .help = "After SIGTERM: how long clients may take for what they have begun."},
+    {"serve", "log_level", MR_ROW_STR, AT(serve.log_level), .def = "info",
+        .choices = "debug|info|warn|error", .help = "Log lines below this level are not written."},
+
     {"money", "ceiling_input", MR_ROW_RATE, AT(money.ceiling_input), 0, 1000000000000, "30",
         .reloadable = true,
         .help = "Dollars per million prompt tokens that a model without a known price is held and "

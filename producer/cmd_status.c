@@ -57,7 +57,7 @@ const struct mr_command mr_cmd_status = {
     .summary = "show where jobs stand, step by step",
     .details =
         "Shows state, cost, worker and errors of each job, and its steps with their "
-        "attempts, milliseconds and cost. A job appears in the database when a worker takes it; "
+        "attempts, seconds and cost. A job appears in the database when a worker takes it; "
         "until then it waits in its queue and is not found here; millrace explain says what waits "
         "there, and why a job waits.",
     .examples = "  millrace status 0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000\n"

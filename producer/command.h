@@ -53,7 +53,8 @@ extern const struct mr_command mr_cmd_enqueue, mr_cmd_init, mr_cmd_doctor, mr_cm
     mr_cmd_explain, mr_cmd_results, mr_cmd_jobs_list, mr_cmd_costs, mr_cmd_prices_list,
     mr_cmd_prices_import, mr_cmd_prices_check, mr_cmd_prices_recost, mr_cmd_reconcile,
     mr_cmd_tenant_set, mr_cmd_tenant_show, mr_cmd_tenant_list, mr_cmd_cancel, mr_cmd_dlq_list,
-    mr_cmd_dlq_show, mr_cmd_dlq_replay, mr_cmd_dlq_drop, mr_cmd_config, mr_cmd_version, mr_cmd_help;
+    mr_cmd_dlq_show, mr_cmd_dlq_replay, mr_cmd_dlq_drop, mr_cmd_config, mr_cmd_serve,
+    mr_cmd_version, mr_cmd_help;
 
 /* Every command, in the order help shows them; NULL-terminated. */
 const struct mr_command *const *mr_commands(void);

@@ -12,6 +12,7 @@ static const struct mr_command *const commands[] = {
     &mr_cmd_init,
     &mr_cmd_doctor,
     &mr_cmd_enqueue,
+    &mr_cmd_serve,
     &mr_cmd_status,
     &mr_cmd_explain,
     &mr_cmd_results,

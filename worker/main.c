@@ -1,5 +1,6 @@
 /* millrace-worker: takes jobs from RabbitMQ, runs their pipelines, commits results and costs to
  * PostgreSQL. */
+#include "common/limits.h"
 #include "worker/daemon.h"
 #include "worker/refresh.h"
 
@@ -7,7 +8,6 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -77,16 +77,6 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_code)
     return 0;
 }
 
-/* A call is a socket: the soft limit of 1,024 is for programs that use select. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* or the lower one stays */
-    }
-}
-
 /* A SIGHUP that comes before the daemon listens waits until it does: the file may have changed
  * behind the reader's back. */
 static void hold_reload(void)
@@ -104,7 +94,7 @@ int main(int argc, char **argv)
     hold_reload();
     if (parse(argc, argv, &options, &code) != 0)
         return code;
-    raise_file_limit();
+    mr_file_limit_raise();    /* a call is a socket */
     signal(SIGPIPE, SIG_IGN); /* a closed socket is an error code, not a death */
     struct mr_config *config = NULL;
     struct mr_err err = {0};

@@ -3,7 +3,7 @@
 
 _millrace_words() {
     case $1 in
-    '') echo init doctor enqueue status explain results jobs costs tenant prices reconcile cancel dlq config version help ;;
+    '') echo init doctor enqueue serve status explain results jobs costs tenant prices reconcile cancel dlq config version help ;;
     jobs) echo list ;;
     tenant) echo list show set ;;
     prices) echo list import check recost ;;
@@ -15,6 +15,7 @@ _millrace_options() {
     'init') echo --output --config --help ;;
     'doctor') echo --output --config --help ;;
     'enqueue') echo --text --url --jsonl --pipeline --tenant --priority --metadata --idempotency-key --deadline --wait --dry-run --timeout --output --config --help ;;
+    'serve') echo --listen --port --config --help ;;
     'status') echo --output --config --help ;;
     'explain') echo --output --config --help ;;
     'results') echo --step --output --config --help ;;
@@ -56,6 +57,9 @@ _millrace_values() {
     'enqueue --timeout') echo NONE ;;
     'enqueue --output' | 'enqueue -o') echo 'table json ids' ;;
     'enqueue --config') echo FILE ;;
+    'serve --listen') echo NONE ;;
+    'serve --port') echo NONE ;;
+    'serve --config') echo FILE ;;
     'status --output' | 'status -o') echo 'table json' ;;
     'status --config') echo FILE ;;
     'explain --output' | 'explain -o') echo 'table json' ;;
