@@ -1,10 +1,11 @@
 /* The server: its socket, the library on the loop, deadlines of connections, and the stop.
  *
  * libmicrohttpd keeps an epoll descriptor of its own; the loop waits on that one, and the library
- * runs when it is readable, when a suspended connection is resumed (it then writes to an eventfd in
- * the same set) or when it asks for another turn. Its own timeout counts from the last byte, so a
- * client that sends one byte now and then would stay for ever; deadlines are ours instead. A
- * connection is cut by shutting its socket down, which the library takes for the client's doing. */
+ * runs when it is readable or when it asks for another turn. That a suspended connection is resumed
+ * does not make it readable, so the answer itself asks for a turn. The library's own timeout counts
+ * from the last byte, and a client that sends one now and then would stay for ever; deadlines are
+ * ours instead. A connection is cut by shutting its socket down, which the library takes for the
+ * client's doing. */
 #include "common/httpd_int.h"
 
 #include <errno.h>
@@ -139,6 +140,11 @@ static void on_sweep(uv_timer_t *timer)
 static void on_due(uv_timer_t *timer)
 {
     run(timer->data);
+}
+
+void mr_httpd_turn(struct mr_httpd *httpd)
+{
+    uv_timer_start(&httpd->due, on_due, 0, 0);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)

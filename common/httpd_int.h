@@ -77,5 +77,7 @@ void mr_httpd_request_end(struct mr_httpd_request *request, bool cut);
 
 /* httpd.c */
 struct mr_httpd_conn *mr_httpd_conn_of(struct MHD_Connection *mhd);
+/* The library has something to do that it has not seen yet: in the next turn of the loop. */
+void mr_httpd_turn(struct mr_httpd *httpd);
 /* The time for the next phase of this connection begins. */
 void mr_httpd_conn_touch(struct mr_httpd_conn *conn);

@@ -77,6 +77,7 @@ void mr_httpd_answer(
     if (parked) {
         request->conn->httpd->handled--;
         MHD_resume_connection(request->conn->mhd);
+        mr_httpd_turn(request->conn->httpd);
     }
 }
 

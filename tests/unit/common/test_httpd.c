@@ -121,13 +121,14 @@ static void serve(void (*client)(struct fixture *f), struct mr_httpd_options opt
     options.nroutes = sizeof(routes) / sizeof(routes[0]);
     options.ctx = &f;
     options.admit = admit;
-    options.timeout_ms = TIMEOUT_MS;
     options.connections_max = options.connections_max ? options.connections_max : 100;
     options.bodies_max = options.bodies_max ? options.bodies_max : 100000;
     CHECK(uv_loop_init(&f.loop) == 0);
     CHECK(uv_async_init(&f.loop, &f.finished, on_finished) == 0);
     CHECK(uv_timer_init(&f.loop, &f.later) == 0);
     f.finished.data = f.later.data = &f;
+    if (!options.timeout_ms)
+        options.timeout_ms = TIMEOUT_MS;
     CHECK_INT(mr_httpd_new(&f.loop, &options, &f.httpd, &err), 0);
     CHECK(pthread_create(&thread, NULL, client_thread, &f) == 0);
     uv_run(&f.loop, UV_RUN_DEFAULT);
@@ -472,6 +473,24 @@ static void stops_gracefully(void)
     CHECK_STR(hear(stop_fd[2], text), "");
 }
 
+static void client_waits(struct fixture *f)
+{
+    char text[4096];
+    int64_t begin = now_ms();
+    int fd = dial(f);
+    for (int i = 0; i < 20; i++) {
+        say(fd, "POST /park HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        STARTS(hear(fd, text), "HTTP/1.1 202 ");
+    }
+    CHECK(now_ms() - begin < 15000); /* and not with the next look at deadlines */
+    close(fd);
+}
+
+static void answers_at_once(void)
+{
+    serve(client_waits, (struct mr_httpd_options){.timeout_ms = 60000});
+}
+
 static void client_gone(struct fixture *f)
 {
     char text[4096];
@@ -512,4 +531,5 @@ static void says_who_is_in_the_way(void)
 TEST_MAIN(TEST(finds_routes), TEST(answers_now_and_later), TEST(refuses_what_is_wrong),
     TEST(bounds_a_body), TEST(bounds_a_head), TEST(cuts_off_slow_clients),
     TEST(bounds_all_bodies_together), TEST(limits_one_address), TEST(lets_others_wait),
-    TEST(stops_gracefully), TEST(outlives_a_client), TEST(says_who_is_in_the_way))
+    TEST(stops_gracefully), TEST(outlives_a_client), TEST(answers_at_once),
+    TEST(says_who_is_in_the_way))
