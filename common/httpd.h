@@ -36,8 +36,8 @@ struct mr_route {
 /* Finds the route of a path (percent-decoded). NULL: none; then ret_allow (64 bytes) has the
  * methods the path would take, "GET, HEAD, POST", or is empty. Pure. */
 #define MR_HTTPD_ALLOW_MAX 64
-const struct mr_route *mr_route_find(const struct mr_route *routes, size_t n, const char *method,
-    const char *path, char ret_param[static MR_HTTPD_PARAM_MAX],
+const struct mr_route *mr_httpd_route_find(const struct mr_route *routes, size_t n,
+    const char *method, const char *path, char ret_param[static MR_HTTPD_PARAM_MAX],
     char ret_allow[static MR_HTTPD_ALLOW_MAX]);
 
 struct mr_httpd_options {

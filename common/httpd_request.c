@@ -177,8 +177,8 @@ static void on_head(struct mr_httpd *httpd, struct mr_httpd_request *request, co
 {
     char allow[MR_HTTPD_ALLOW_MAX];
     request->phase = MR_HTTPD_BODY;
-    request->route = mr_route_find(httpd->options.routes, httpd->options.nroutes, request->method,
-        path, request->param, allow);
+    request->route = mr_httpd_route_find(httpd->options.routes, httpd->options.nroutes,
+        request->method, path, request->param, allow);
     if (httpd->options.admit)
         httpd->options.admit(httpd->options.ctx, request);
     if (request->phase != MR_HTTPD_BODY)

@@ -34,8 +34,8 @@ static void allow(char ret[static MR_HTTPD_ALLOW_MAX], const char *method)
         strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-const struct mr_route *mr_route_find(const struct mr_route *routes, size_t n, const char *method,
-    const char *path, char ret_param[static MR_HTTPD_PARAM_MAX],
+const struct mr_route *mr_httpd_route_find(const struct mr_route *routes, size_t n,
+    const char *method, const char *path, char ret_param[static MR_HTTPD_PARAM_MAX],
     char ret_allow[static MR_HTTPD_ALLOW_MAX])
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;

@@ -200,27 +200,27 @@ static void finds_routes(void)
 {
     char param[MR_HTTPD_PARAM_MAX], allow[MR_HTTPD_ALLOW_MAX], path[300];
     size_t n = sizeof(routes) / sizeof(routes[0]);
-    CHECK(mr_route_find(routes, n, "GET", "/hello", param, allow) == &routes[0]);
-    CHECK(mr_route_find(routes, n, "HEAD", "/hello", param, allow) == &routes[0]);
-    CHECK(mr_route_find(routes, n, "GET", "/items/7", param, allow) == &routes[1]);
+    CHECK(mr_httpd_route_find(routes, n, "GET", "/hello", param, allow) == &routes[0]);
+    CHECK(mr_httpd_route_find(routes, n, "HEAD", "/hello", param, allow) == &routes[0]);
+    CHECK(mr_httpd_route_find(routes, n, "GET", "/items/7", param, allow) == &routes[1]);
     CHECK_STR(param, "7");
-    CHECK(mr_route_find(routes, n, "GET", "/items/7/parts", param, allow) == &routes[2]);
+    CHECK(mr_httpd_route_find(routes, n, "GET", "/items/7/parts", param, allow) == &routes[2]);
     CHECK_STR(param, "7");
     static const char *const none[] = {
         "", "/", "/hell", "/hello/", "/items", "/items/", "/items//parts", "/items/7/part"};
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
-        CHECK(!mr_route_find(routes, n, "GET", none[i], param, allow));
+        CHECK(!mr_httpd_route_find(routes, n, "GET", none[i], param, allow));
         CHECK_STR(allow, "");
         CHECK_STR(param, "");
     }
-    CHECK(!mr_route_find(routes, n, "DELETE", "/hello", param, allow));
+    CHECK(!mr_httpd_route_find(routes, n, "DELETE", "/hello", param, allow));
     CHECK_STR(allow, "GET, HEAD");
-    CHECK(!mr_route_find(routes, n, "GET", "/echo", param, allow));
+    CHECK(!mr_httpd_route_find(routes, n, "GET", "/echo", param, allow));
     CHECK_STR(allow, "POST");
     snprintf(path, sizeof(path), "/items/%0*d", MR_HTTPD_PARAM_MAX - 1, 1);
-    CHECK(mr_route_find(routes, n, "GET", path, param, allow) == &routes[1]);
+    CHECK(mr_httpd_route_find(routes, n, "GET", path, param, allow) == &routes[1]);
     snprintf(path, sizeof(path), "/items/%0*d", MR_HTTPD_PARAM_MAX, 1);
-    CHECK(!mr_route_find(routes, n, "GET", path, param, allow));
+    CHECK(!mr_httpd_route_find(routes, n, "GET", path, param, allow));
 }
 
 static void client_answers(struct fixture *f)
