@@ -73,6 +73,7 @@ static void on_conn(
         return;
     if (conn->request)
         mr_httpd_request_end(conn->request, true);
+    httpd->closed = true;
     if (conn->prev)
         conn->prev->next = conn->next;
     else
@@ -157,8 +158,15 @@ static void run(struct mr_httpd *httpd)
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     enum MHD_Result waits = MHD_YES;
     for (int i = 0; i < TURNS_MAX && waits == MHD_YES && wait_ms == 0; i++) {
+        httpd->closed = false;
         MHD_run(httpd->daemon);
         waits = MHD_get_timeout(httpd->daemon, &wait_ms);
+        /* At its limit of connections the library does not listen, and after one has been closed it
+         * thinks of it in the next turn only. */
+        if (httpd->closed) {
+            waits = MHD_YES;
+            wait_ms = 0;
+        }
     }
     if (waits == MHD_YES)
         uv_timer_start(&httpd->due, on_due, wait_ms, 0);

@@ -57,6 +57,7 @@ struct mr_httpd {
     uv_timer_t due;   /* when the library wants to run without an event */
     uv_timer_t sweep; /* looks at deadlines while there are connections, and drives the stop */
     struct mr_httpd_conn *conns;
+    bool closed;    /* a connection has been, in this turn of the library */
     size_t bodies;  /* bytes of all bodies held */
     size_t handled; /* requests that wait for their handler's answer */
     bool stopping;

@@ -19,15 +19,14 @@ static const struct mr_column columns[] = {
 };
 #define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* Ids are of version 7: their order is that of their making, and it has an index. */
 static const char sql[] =
     "select job_id, state, tenant, pipeline, steps_done, step, cost_usd,"
-    " millrace.utc(coalesce(created_at, claimed_at)), error_class, error_message, priority, pool,"
+    " millrace.utc(created_at), error_class, error_message, priority, pool,"
     " worker, millrace.utc(ended_at) from millrace.job_overview"
     " where ($1::text is null or state = $1) and ($2::text is null or tenant = $2)"
     " and ($3::text is null or pipeline = $3)"
-    " and ($4::timestamptz is null or coalesce(created_at, claimed_at) >= $4::timestamptz)"
-    " order by job_id desc limit $5::int";
+    " and ($4::timestamptz is null or created_at >= $4::timestamptz)"
+    " order by created_at desc, job_id desc limit $5::int";
 
 static enum mr_exit run(struct mr_cli *cli)
 {

@@ -209,7 +209,7 @@ static int look(struct mr_wait *wait, const uint32_t *batch, size_t n)
         return -ENOMEM;
     int r = ask(wait,
         "select job_id, state, duplicate_of, round(extract(epoch from ended_at - "
-        "coalesce(created_at, claimed_at))::numeric, 2), cost_usd, error_class, error_message, "
+        "created_at)::numeric, 2), cost_usd, error_class, error_message, "
         "error_step, degraded from millrace.job_overview where job_id = any($1::uuid[])",
         1, ids, &jobs);
     if (r == 0)

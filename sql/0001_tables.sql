@@ -52,7 +52,7 @@ create table jobs (
     error_step text,
     delay_until timestamptz,
     deadline timestamptz,
-    created_at timestamptz,
+    created_at timestamptz not null default now(), -- by its producer, else when it was first seen
     claimed_at timestamptz,
     replayed_at timestamptz,
     excused interval, -- waited under a cap or a limit since the first call of a step not ended yet
@@ -67,6 +67,8 @@ create table jobs (
 
 create unique index jobs_idempotency on jobs (tenant, idempotency_key)
     where idempotency_key is not null and duplicate_of is null;
+-- The newest first: ids do not tell, for a producer may choose them, or make them of a key.
+create index jobs_created on jobs (created_at, id);
 
 create table steps (
     job_id uuid not null,

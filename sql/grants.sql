@@ -15,7 +15,7 @@ grant select on job_overview, job_steps, results, cost_by_tenant_day, cost_by_mo
     worker_overview, breaker_overview, stuck_jobs, cost_history, job_waits, limit_overview
     to millrace_producer, millrace_reader;
 -- A view's functions run with the rights of who reads it.
-grant execute on function usd(numeric), utc(timestamptz), period_start, first_id
+grant execute on function usd(numeric), utc(timestamptz), period_start
     to millrace_worker, millrace_producer, millrace_reader;
 grant execute on function cancel(uuid) to millrace_producer;
 grant execute on function drop_dead(uuid[]) to millrace_producer;

@@ -26,7 +26,7 @@ begin
             replays, idempotency_key, metadata, deadline, created_at, claimed_at)
         select u.id, u.tenant, u.pipeline, u.version, u.priority, p_pool, 'running', 1, p_worker,
             u.replay, u.key, u.metadata, to_timestamp(nullif(u.deadline_ms, 0) * 0.001),
-            to_timestamp(nullif(u.created_ms, 0) * 0.001), now()
+            least(coalesce(to_timestamp(nullif(u.created_ms, 0) * 0.001), now()), now()), now()
         from unnest(p_id, p_tenant, p_pipeline, p_version, p_priority, p_replay, p_key, p_metadata,
             p_deadline_ms, p_created_ms) u (id, tenant, pipeline, version, priority, replay, key,
             metadata, deadline_ms, created_ms)

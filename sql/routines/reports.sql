@@ -1,10 +1,5 @@
 -- What `millrace explain` and `millrace doctor` ask.
 
--- The least id of version 7 that can be made at this time: a way into the index of ids by time.
-create function first_id(p_at timestamptz) returns uuid language sql immutable parallel safe
-    return (lpad(to_hex(floor(extract(epoch from p_at) * 1000)::bigint), 12, '0')
-        || '00000000000000000000')::uuid;
-
 -- What calls have cost, in millionths of the hold that was taken for them: on average, and one in
 -- ten. The bound grows with the prompt, so this says what a prompt of any size will cost.
 create view cost_history as
@@ -79,7 +74,7 @@ select j.id as job_id, j.tenant, j.pipeline, j.state, j.pool, j.priority, w.work
         else j.delay_until end as since
 from jobs j
 left join worker_overview w on w.worker_id = j.worker
-where j.id >= first_id(now() - interval '30 days')
+where j.created_at >= now() - interval '30 days'
     and (j.state = 'running' and not coalesce(w.alive, false)
             and greatest(j.updated_at, w.heartbeat_at) < now() - interval '2 minutes'
         or j.state = 'waiting' and j.delay_until < now() - interval '2 minutes');

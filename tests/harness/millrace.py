@@ -3,6 +3,7 @@ and TAP out of unittest. Waiting is always for an event with a deadline, never f
 
 import atexit
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -235,6 +236,11 @@ class Stack:
         self.closers.append(worker.kill)
         return worker
 
+    def service(self, *args, **more):
+        service = Service(self, *args, **more)
+        self.closers.append(service.kill)
+        return service
+
     def standin(self, *args):
         standin = Standin(self.folder, *args)
         self.closers.append(standin.stop)
@@ -284,6 +290,68 @@ class Worker:
 
     def text(self):
         return self.log.read_text(errors="replace")
+
+
+class Service:
+    """`millrace serve` on a port of its own."""
+
+    count = 0
+
+    def __init__(self, stack, *args, config=None):
+        Service.count += 1
+        self.log = stack.folder / f"serve-{Service.count}.log"
+        env = {**stack.env, "MILLRACE_CONFIG": str(config or stack.env["MILLRACE_CONFIG"])}
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [*WRAPPER, str(BUILD / "producer" / "millrace"), "serve", "--port", "0", *args],
+                env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+        wait_until("the service", lambda: self.events("serve.listening") or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise AssertionError(self.log.read_text())
+        self.port = self.events("serve.listening")[0]["port"]
+
+    def events(self, name=None):
+        """Its log lines, of this event."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
+                found.append(json.loads(line))
+        return [e for e in found if name in (None, e["event"])]
+
+    def begin(self, method, path, body=None, kind="application/json", timeout=60, **headers):
+        """Sends a request and returns its connection. `_` in a header is `-`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * PATIENCE)
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None and kind:
+            sent["Content-Type"] = kind
+        connection.request(method, path, body, sent)
+        return connection
+
+    def end(self, connection):
+        """Waits for the answer: (status, headers, the body, JSON parsed)."""
+        answer = connection.getresponse()
+        text = answer.read()
+        has_json = "json" in (answer.headers["Content-Type"] or "")
+        return answer.status, answer.headers, json.loads(text) if has_json else text
+
+    def ask(self, *args, **more):
+        with contextlib.closing(self.begin(*args, **more)) as connection:
+            return self.end(connection)
+
+    def post(self, body, **more):
+        return self.ask("POST", "/v1/jobs", body, **more)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        return self.process.wait()
+
+    def stop(self, seconds=60):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds * PATIENCE)
 
 
 class Standin:

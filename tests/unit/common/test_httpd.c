@@ -444,6 +444,22 @@ static void lets_others_wait(void)
     serve(client_queue, (struct mr_httpd_options){.connections_max = 2});
 }
 
+static void client_idle(struct fixture *f)
+{
+    char text[4096];
+    int idle[5];
+    for (size_t i = 0; i < 5; i++)
+        idle[i] = dial(f);
+    STARTS(ask(f, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", text), "HTTP/1.1 200 ");
+    for (size_t i = 0; i < 5; i++)
+        close(idle[i]);
+}
+
+static void takes_the_place_of_idle_ones(void)
+{
+    serve(client_idle, (struct mr_httpd_options){.connections_max = 2});
+}
+
 static int stop_fd[3];
 
 static void client_before_stop(struct fixture *f)
@@ -531,5 +547,5 @@ static void says_who_is_in_the_way(void)
 TEST_MAIN(TEST(finds_routes), TEST(answers_now_and_later), TEST(refuses_what_is_wrong),
     TEST(bounds_a_body), TEST(bounds_a_head), TEST(cuts_off_slow_clients),
     TEST(bounds_all_bodies_together), TEST(limits_one_address), TEST(lets_others_wait),
-    TEST(stops_gracefully), TEST(outlives_a_client), TEST(answers_at_once),
-    TEST(says_who_is_in_the_way))
+    TEST(takes_the_place_of_idle_ones), TEST(stops_gracefully), TEST(outlives_a_client),
+    TEST(answers_at_once), TEST(says_who_is_in_the_way))
