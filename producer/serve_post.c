@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INLINE_BYTES (64 << 10) /* a longer body is read on the pool: it would hold up the others  \
-                                 */
+#define INLINE_BYTES                                                                               \
+    (64 << 10) /* a longer body is read on the pool: it would hold up the others                   \
+                */
 
 struct batch {
     struct mr_serve *serve;
