@@ -5,12 +5,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct mr_dispatch {
     struct mr_dispatch_shared shared;
     uv_thread_t thread;
     uv_async_t async;
+    uv_timer_t watch; /* while something is under way: does the thread hang in a write? */
+    int handles;
+    size_t under_way;
     void (*done)(void *ctx);
     void *done_ctx;
 };
@@ -18,7 +22,29 @@ struct mr_dispatch {
 static void on_closed(uv_handle_t *handle)
 {
     struct mr_dispatch *dispatch = handle->data;
-    dispatch->done(dispatch->done_ctx);
+    if (--dispatch->handles == 0)
+        dispatch->done(dispatch->done_ctx);
+}
+
+/* A broker that has stopped reading lets a write hang for half a minute. Ended here, it is a lost
+ * connection, and what it held is reported in time. */
+static void on_watch(uv_timer_t *timer)
+{
+    struct mr_dispatch *dispatch = timer->data;
+    struct mr_dispatch_shared *shared = &dispatch->shared;
+    int64_t now = (int64_t)(uv_hrtime() / 1000000);
+    uv_mutex_lock(&shared->lock);
+    if (shared->socket_fd >= 0 && now - shared->turn_ms > shared->options.timeout_ms / 2)
+        (void)shutdown(shared->socket_fd, SHUT_RDWR);
+    uv_mutex_unlock(&shared->lock);
+    if (dispatch->under_way == 0 && !shared->stop)
+        uv_timer_stop(timer);
+}
+
+static void start_watch(struct mr_dispatch *dispatch)
+{
+    uint64_t every = (uint64_t)dispatch->shared.options.timeout_ms / 8 + 1;
+    uv_timer_start(&dispatch->watch, on_watch, every, every);
 }
 
 static void on_async(uv_async_t *async)
@@ -33,11 +59,13 @@ static void on_async(uv_async_t *async)
     uv_mutex_unlock(&shared->lock);
     for (struct mr_post *post = posts.first, *next; post; post = next) {
         next = post->next; /* the callback may free it */
+        dispatch->under_way--;
         shared->options.posted(shared->options.ctx, post);
     }
     if (finished && dispatch->done) {
         uv_thread_join(&dispatch->thread);
-        uv_close((uv_handle_t *)async, on_closed);
+        uv_close((uv_handle_t *)&dispatch->async, on_closed);
+        uv_close((uv_handle_t *)&dispatch->watch, on_closed);
     }
 }
 
@@ -66,10 +94,13 @@ int mr_dispatch_new(uv_loop_t *loop, const struct mr_dispatch_options *options,
     shared->notify_ctx = dispatch;
     mr_post_list_init(&shared->inbox);
     mr_post_list_init(&shared->outbox);
+    shared->socket_fd = -1;
     shared->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = shared->wake_fd < 0 ? -errno : uv_mutex_init(&shared->lock);
     if (r == 0) {
-        dispatch->async.data = dispatch;
+        dispatch->async.data = dispatch->watch.data = dispatch;
+        dispatch->handles = 2;
+        uv_timer_init(loop, &dispatch->watch);
         r = uv_async_init(loop, &dispatch->async, on_async);
         if (r == 0)
             r = uv_thread_create(&dispatch->thread, mr_dispatch_thread, shared);
@@ -102,8 +133,11 @@ void mr_dispatch_put(struct mr_dispatch *dispatch, struct mr_post *const *posts,
     for (size_t i = 0; i < n; i++)
         mr_post_list_push(&shared->inbox, posts[i]);
     uv_mutex_unlock(&shared->lock);
+    dispatch->under_way += n;
     if (was_empty)
         wake_thread(dispatch);
+    if (!uv_is_active((uv_handle_t *)&dispatch->watch))
+        start_watch(dispatch);
 }
 
 void mr_dispatch_close(struct mr_dispatch *dispatch, void (*done)(void *ctx), void *ctx)
@@ -114,6 +148,7 @@ void mr_dispatch_close(struct mr_dispatch *dispatch, void (*done)(void *ctx), vo
     dispatch->shared.stop = true;
     uv_mutex_unlock(&dispatch->shared.lock);
     wake_thread(dispatch);
+    start_watch(dispatch);
 }
 
 struct mr_dispatch *mr_dispatch_free(struct mr_dispatch *dispatch)

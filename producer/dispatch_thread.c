@@ -130,6 +130,13 @@ static int ask(void *ctx, const char *queue, struct mr_err *err)
     return mr_publisher_ask(d->publisher, queue, mr_shards_answered, d->shards, err);
 }
 
+static void share_socket(struct dispatch *d, int fd)
+{
+    uv_mutex_lock(&d->shared->lock);
+    d->shared->socket_fd = fd;
+    uv_mutex_unlock(&d->shared->lock);
+}
+
 static void tell_state(struct dispatch *d, enum mr_dispatch_state state, const char *why)
 {
     struct mr_dispatch_shared *shared = d->shared;
@@ -142,6 +149,7 @@ static void tell_state(struct dispatch *d, enum mr_dispatch_state state, const c
 static void drop(struct dispatch *d)
 {
     /* What was in flight comes back behind what waits, and goes out again under its own id. */
+    share_socket(d, -1);
     d->publisher = mr_publisher_free(d->publisher);
     mr_shards_lost(d->shards);
     d->nacks = 0;
@@ -165,6 +173,7 @@ static void try_connect(struct dispatch *d)
     if (r == 0) {
         mr_log(d->shared->options.log, MR_INFO, "broker.connected");
         tell_state(d, MR_DISPATCH_UP, "");
+        share_socket(d, mr_publisher_fd(d->publisher));
         d->failures = 0;
         return;
     }
@@ -298,6 +307,7 @@ static bool exchange(struct dispatch *d)
     uv_mutex_lock(&shared->lock);
     mr_post_list_splice(&posts, &shared->inbox);
     mr_post_list_splice(&shared->outbox, &d->reported);
+    shared->turn_ms = now_ms(d);
     bool stop = shared->stop;
     uv_mutex_unlock(&shared->lock);
     if (news)

@@ -43,7 +43,9 @@ struct mr_dispatch_shared {
     struct mr_post_list inbox;  /* loop -> thread */
     struct mr_post_list outbox; /* thread -> loop: with their results */
     enum mr_dispatch_state state;
-    char why[256]; /* DOWN: why there is no connection */
+    char why[256];   /* DOWN: why there is no connection */
+    int socket_fd;   /* -1 without a connection */
+    int64_t turn_ms; /* monotonic: when the thread last came by */
     bool stop, finished;
 };
 

@@ -34,7 +34,8 @@ static bool is_for_us(const struct mr_httpd_request *request)
     char name[MR_HOST_MAX];
     int port;
     struct mr_err ignored;
-    return !host || (mr_host_split(host, 80, name, &port, &ignored) == 0 && mr_host_is_local(name));
+    return !host || (host[0] != '/' && mr_host_split(host, 80, name, &port, &ignored) == 0 &&
+                        mr_host_is_local(name));
 }
 
 void mr_serve_admit(void *ctx, struct mr_httpd_request *request)

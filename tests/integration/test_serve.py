@@ -532,6 +532,20 @@ class BrokerTest(ServeCase):
         self.assertEqual(service.post(JOB)[0], 202)
         self.assertEqual(service.stop(), 0)
 
+    def test_a_broker_that_stops_reading(self):
+        """More than the socket holds: the write hangs, the clients do not."""
+        jobs = [{"input": {"text": "x" * 1000000}}] * 12
+        self.assertEqual(self.service.post(JOB)[0], 202)
+        began = time.monotonic()
+        self.stack.ops("pause", "broker")
+        try:
+            body = self.problem(503, self.service.post(jobs))
+        finally:
+            self.stack.ops("resume", "broker")
+        self.assertLess(time.monotonic() - began, 15 * millrace.PATIENCE)
+        self.assertEqual([e["status"] for e in body["jobs"]], [503] * 12)
+        millrace.wait_until("a promise", lambda: self.service.post(JOB)[0] == 202)
+
     def test_sigterm_under_load(self):
         """Every 202 has its job, and the exit code is 0."""
         self.service = self.stack.service(config=self.config)
