@@ -1,5 +1,5 @@
 /* millrace serve: jobs in and results out over HTTP. */
-#include "common/limits.h"
+#include "common/rlimit.h"
 #include "producer/serve.h"
 
 #include <signal.h>

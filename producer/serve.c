@@ -107,6 +107,8 @@ int mr_serve_run(const struct mr_config *config, const struct mr_config_serve *o
         mr_log(log, MR_INFO, "serve.stopped");
         serve.httpd = mr_httpd_free(serve.httpd);
         serve.dispatch = mr_dispatch_free(serve.dispatch);
+    } else if (!serve.httpd) {
+        uv_loop_close(&serve.loop);
     }
     mr_reader_free(serve.reader);
     mr_secret_free(token);

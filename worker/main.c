@@ -1,6 +1,6 @@
 /* millrace-worker: takes jobs from RabbitMQ, runs their pipelines, commits results and costs to
  * PostgreSQL. */
-#include "common/limits.h"
+#include "common/rlimit.h"
 #include "worker/daemon.h"
 #include "worker/refresh.h"
 

@@ -1,4 +1,4 @@
-#include "common/limits.h"
+#include "common/rlimit.h"
 
 #include <sys/resource.h>
 
