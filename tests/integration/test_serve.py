@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import unittest
 import uuid
 
 import millrace
@@ -19,14 +20,24 @@ JOB = {"input": {"text": TEXT}}
 SLOW_S = 1.5
 
 
-class ServeCase(millrace.StackCase):
+class ServeCase(unittest.TestCase):
+    """Cases with a service of their own on one stack for all of them."""
+
+    stack = None
     extra = ""
+    args = ()
 
     @classmethod
     def setUpClass(cls):
-        super().setUpClass()
-        cls.config = cls.stack.config(cls.extra, name="serve.cfg")
-        cls.service = cls.stack.service(config=cls.config)
+        if not ServeCase.stack:
+            ServeCase.stack = millrace.Stack()
+            cls.stack.ok("init")
+            token = cls.stack.state / "token"
+            token.write_text("open-sesame\n")
+            token.chmod(0o600)
+        cls.config = cls.stack.config(cls.extra, name=f"{cls.__name__}.cfg")
+        cls.service = cls.stack.service(*cls.args, config=cls.config)
+        cls.addClassCleanup(cls.service.kill)
 
     def setUp(self):
         self.stack.purge(*LANES)
@@ -38,11 +49,8 @@ class ServeCase(millrace.StackCase):
             channel = connection.channel()
             for lane in LANES:
                 for shard in millrace.shards(lane):
-                    for method, properties, body in channel.consume(shard, auto_ack=True, inactivity_timeout=0.2):
-                        if not method:
-                            break
-                        found[properties.message_id] = json.loads(body)
-                    channel.cancel()
+                    while (got := channel.basic_get(shard, auto_ack=True))[0]:
+                        found[got[1].message_id] = json.loads(got[2])
         return found
 
     def problem(self, want, answer):
@@ -350,15 +358,7 @@ class SlowTest(ServeCase):
 
 class TokenTest(ServeCase):
     extra = 'serve: { token_file = "token"; };\n'
-
-    @classmethod
-    def setUpClass(cls):
-        millrace.StackCase.setUpClass.__func__(cls)
-        token = cls.stack.state / "token"
-        token.write_text("open-sesame\n")
-        token.chmod(0o600)
-        cls.config = cls.stack.config(cls.extra, name="serve.cfg")
-        cls.service = cls.stack.service("--listen", "0.0.0.0", config=cls.config)
+    args = ("--listen", "0.0.0.0")
 
     def test_token(self):
         for header in (None, "Bearer open-sesame2", "Bearer open", "Bearer ", "Basic open-sesame", "open-sesame"):
