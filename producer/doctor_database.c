@@ -145,8 +145,7 @@ static const struct check checks[] = {
         " record') || '), such as ' || min(job_id::text),"
         " 'it goes on by itself once that is over: millrace explain tells more'"
         " from millrace.job_waits where class is not null and class <> 'limited'"
-        " and job_id >= millrace.first_id(now() - interval '30 days') group by class order by "
-        "class",
+        " and created_at >= now() - interval '30 days' group by class order by class",
         "no job waits for a provider, or for room under a cap"},
     {"money", MR_LEVEL_WARN,
         "select count(*) || case count(*) when 1 then ' call of the last 24 hours is'"

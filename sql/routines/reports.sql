@@ -31,11 +31,12 @@ from workers w;
 create view job_waits as
 select j.id as job_id, j.state, j.pool, j.error_step as step, j.error_class as class,
     j.error_message as message, j.delay_until as until, null::timestamptz as failed_at,
-    null::int as tries, null::text as scope, null::text as line
+    null::int as tries, null::text as scope, null::text as line, j.created_at
 from jobs j
 where j.state = 'waiting'
 union all
-select j.id, j.state, j.pool, c.step, c.class, c.message, null, c.settled_at, c.tries, c.scope, l.line
+select j.id, j.state, j.pool, c.step, c.class, c.message, null, c.settled_at, c.tries, c.scope, l.line,
+    j.created_at
 from jobs j
 left join lateral (
     select c.step, c.class, c.message, c.settled_at, (
