@@ -102,8 +102,8 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     world->log = daemon->log;
     int r = mr_store_new(&daemon->loop, daemon->config, world, &daemon->store, err);
     if (r == 0)
-        r = mr_broker_new(
-            &daemon->loop, daemon->config, world->worker, daemon->log, &daemon->broker, err);
+        r = mr_broker_new(&daemon->loop, daemon->config, world->worker, daemon->log,
+            &world->observe, &daemon->broker, err);
     if (r == 0)
         r = mr_caller_new(&daemon->loop, world->clock, mr_local_answer, &daemon->caller, err);
     if (r == 0)

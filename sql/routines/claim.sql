@@ -2,6 +2,7 @@
 --   run        the lease is the worker's, at `epoch`; steps holds what is finished already
 --   busy       another living worker is at it, or somebody is just writing to it: try again later
 --   done, dead, cancelled, duplicate   it has ended; for duplicate error_message holds the other id
+-- lost_pico: what calls of dead workers, which the claim has turned ambiguous, may have cost.
 -- Claims run in a transaction of their own. They wait for no row lock (only for another claim that
 -- inserts the same job or key at this very moment, and all insert in the same order), so two
 -- workers cannot lock each other out.
@@ -10,7 +11,7 @@ create function claim(p_worker bigint, p_dead_after_ms bigint, p_pool text, p_id
     p_key text[], p_metadata jsonb[], p_deadline_ms bigint[], p_created_ms bigint[])
 returns table (ord int, verdict text, epoch bigint, version int, redeliveries int,
     spent_pico bigint, until_ms bigint, steps jsonb, error_class text, error_message text,
-    error_step text)
+    error_step text, lost_pico bigint)
 language plpgsql volatile security definer
 set search_path = millrace, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -38,7 +39,7 @@ begin
 
     if cardinality(v_fresh) = cardinality(p_id) then
         return query select u.ord::int, 'run', 1::bigint, u.version, 0, 0::bigint, 0::bigint,
-            null::jsonb, null::text, null::text, null::text
+            null::jsonb, null::text, null::text, null::text, 0::bigint
             from unnest(p_version) with ordinality u (version, ord);
         return;
     end if;
@@ -61,13 +62,14 @@ begin
         error_class := null;
         error_message := null;
         error_step := null;
+        lost_pico := 0;
         if r.copy > 1 then
             verdict := 'busy'; -- a second delivery of a job in this very batch
         elsif r.id <> all (v_fresh) then
             select c.verdict, c.epoch, c.version, c.redeliveries, c.spent_pico, c.until_ms, c.steps,
-                c.error_class, c.error_message, c.error_step
+                c.error_class, c.error_message, c.error_step, c.lost_pico
                 into verdict, epoch, version, redeliveries, spent_pico, until_ms, steps,
-                error_class, error_message, error_step
+                error_class, error_message, error_step, lost_pico
                 from claim_known(p_worker, p_dead_after_ms, p_pool, r.id, r.tenant, r.pipeline,
                     r.version, r.priority, r.replay, r.key, r.metadata) c;
         end if;
@@ -87,7 +89,7 @@ create function claim_known(p_worker bigint, p_dead_after_ms bigint, p_pool text
     p_tenant text, p_pipeline text, p_version int, p_priority int, p_replay int, p_key text,
     p_metadata jsonb, out verdict text, out epoch bigint, out version int, out redeliveries int,
     out spent_pico bigint, out until_ms bigint, out steps jsonb, out error_class text,
-    out error_message text, out error_step text)
+    out error_message text, out error_step text, out lost_pico bigint)
 language plpgsql volatile set search_path = millrace, pg_temp as $$
 declare
     j jobs;
@@ -141,9 +143,13 @@ begin
             verdict := 'busy';
             return;
         end if;
-        update calls c set state = 'ambiguous', cost_pico = c.hold_pico, class = 'ambiguous',
-            message = 'the worker was gone before the answer came', settled_at = now()
-            where c.job_id = p_id and c.state = 'open';
+        with gone as (
+            update calls c set state = 'ambiguous', cost_pico = c.hold_pico, class = 'ambiguous',
+                message = 'the worker was gone before the answer came', settled_at = now()
+                where c.job_id = p_id and c.state = 'open'
+                returning c.cost_pico
+        )
+        select least(coalesce(sum(g.cost_pico), 0), 9223372036854775807) into lost_pico from gone g;
     end if;
 
     if j.cancel_requested and not v_replay then

@@ -2,15 +2,18 @@
 -- then; one at a time does it. It waits for nobody.
 --
 -- A worker's call is open at most for its time-out after the worker's last sign of life, and no
--- call may take longer than ten minutes: that bounds the look into calls.
-create function sweep(p_worker bigint, p_dead_after_ms bigint) returns void
+-- call may take longer than ten minutes: that bounds the look into calls. Returns what the calls it
+-- has turned ambiguous may have cost.
+create function sweep(p_worker bigint, p_dead_after_ms bigint) returns bigint
 language plpgsql volatile security definer
 set search_path = millrace, pg_temp set jit = off as $$
 declare
     w record;
+    v_lost numeric := 0;
+    v_cost numeric;
 begin
     if not pg_try_advisory_xact_lock(1835625580, 0) then -- no worker has the id 0
-        return;
+        return 0;
     end if;
     lock table calls in row exclusive mode;
     for w in
@@ -25,10 +28,14 @@ begin
                 where c.started_at > w.heartbeat_at - interval '15 minutes'
                     and c.worker = w.id and c.state = 'open' and c.expires_at <= now()
                 for update skip locked
+        ), ended as (
+            update calls c set state = 'ambiguous', cost_pico = c.hold_pico, class = 'ambiguous',
+                message = 'the worker was gone before the answer came', settled_at = now()
+                from gone g where c.id = g.id
+                returning c.cost_pico
         )
-        update calls c set state = 'ambiguous', cost_pico = c.hold_pico, class = 'ambiguous',
-            message = 'the worker was gone before the answer came', settled_at = now()
-            from gone g where c.id = g.id;
+        select coalesce(sum(e.cost_pico), 0) into v_cost from ended e;
+        v_lost := v_lost + v_cost;
         delete from breakers where worker = w.id;
         -- Calls that are not due yet, or that somebody is just ending, are for the next time.
         update workers set swept_at = now() where id = w.id and not exists (
@@ -43,6 +50,7 @@ begin
             order by expires_at limit 1000 for update skip locked
     )
     delete from answers a using old o where a.tenant = o.tenant and a.key = o.key;
+    return least(v_lost, 9223372036854775807);
 end $$;
 
 -- The state of endpoints' breakers, as this worker sees it; a closed one needs no row. Of several

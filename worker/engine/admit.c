@@ -83,6 +83,9 @@ void mr_call_admitted(struct mr_call *call)
     struct mr_job *job = call->job;
     struct mr_step *step = mr_job_step_of(job, call);
     assert(step->state == MR_STEP_BEGINNING);
+    mr_observe(&job->engine->world.observe,
+        &(struct mr_observation){
+            .what = MR_OBSERVED_ADMIT, .job = &job->envelope, .call = &call->row});
     if (call->row.admission == MR_ADMIT_GO) {
         mr_call_send(call);
         return;

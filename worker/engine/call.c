@@ -309,6 +309,9 @@ static void record(
     if (call->job->line)
         call->job->line->calls--;
     call->job->engine->calls++;
+    mr_observe(&call->job->engine->world.observe,
+        &(struct mr_observation){
+            .what = MR_OBSERVED_CALL, .job = &call->job->envelope, .call = row});
 }
 
 void mr_call_replied(struct mr_call *call, struct mr_reply *reply)

@@ -106,10 +106,22 @@ static void run(struct mr_job *job)
     mr_job_advance(job);
 }
 
+static void observe_claim(const struct mr_job *job)
+{
+    const struct mr_delivery *delivery = job->delivery;
+    bool first = delivery->hops == 0 && delivery->replay == 0 && !delivery->redelivered;
+    mr_observe(
+        &job->engine->world.observe, &(struct mr_observation){.what = MR_OBSERVED_CLAIM,
+                                         .job = &job->envelope,
+                                         .claim = {job->claim.verdict, delivery->lane,
+                                             first ? mr_job_age(job) : -1, job->claim.lost_pico}});
+}
+
 void mr_job_claimed(struct mr_job *job)
 {
     const struct mr_claim *claim = &job->claim;
     assert(job->state == MR_JOB_CLAIMING);
+    observe_claim(job);
     switch (claim->verdict) {
     case MR_VERDICT_RUN:
         run(job);
@@ -129,6 +141,7 @@ void mr_job_claimed(struct mr_job *job)
         mr_job_reject(job, &claim->err);
         return;
     case MR_VERDICT_CANCELLED:
+        mr_job_observe_end(job, MR_MOVE_CANCELLED);
         mr_job_event(job, "job.cancelled", "", "cancelled");
         mr_job_close(job);
         return;

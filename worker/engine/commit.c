@@ -135,6 +135,9 @@ static void drop_settled(struct mr_job *job)
         next = call->next;
         for (size_t i = 0; i < job->commit.nsettles; i++)
             if (job->commit.settles[i] == &call->row) {
+                mr_observe(&job->engine->world.observe,
+                    &(struct mr_observation){
+                        .what = MR_OBSERVED_SETTLE, .job = &job->envelope, .call = &call->row});
                 mr_call_drop(call);
                 break;
             }
@@ -165,6 +168,9 @@ static void mark_written(struct mr_job *job)
             continue;
         step->committed = true;
         job->achieved = true;
+        mr_observe(&job->engine->world.observe,
+            &(struct mr_observation){
+                .what = MR_OBSERVED_STEP, .job = &job->envelope, .step = &step->row});
         if (job->envelope.watch)
             mr_job_event(job, "step.done", step->row.name, states[step->row.state]);
     }

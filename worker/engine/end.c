@@ -127,9 +127,18 @@ static void log_end(const struct mr_job *job, enum mr_level level, const char *e
         MR_STR("why", job->failed ? job->error.msg : NULL));
 }
 
+void mr_job_observe_end(const struct mr_job *job, enum mr_move move)
+{
+    mr_observe(&job->engine->world.observe,
+        &(struct mr_observation){.what = MR_OBSERVED_END,
+            .job = &job->envelope,
+            .end = {move, job->commit.error.class, job->spent_pico, mr_job_age(job)}});
+}
+
 void mr_job_ended(struct mr_job *job)
 {
     struct mr_engine *engine = job->engine;
+    mr_job_observe_end(job, job->commit.move);
     switch (job->commit.move) {
     case MR_MOVE_DONE:
         engine->done++;

@@ -221,6 +221,7 @@ void mr_engine_rejected(struct mr_engine *engine, void *owner)
 {
     struct mr_job *job = owner;
     engine->dead++;
+    mr_observe(&engine->world.observe, &(struct mr_observation){.what = MR_OBSERVED_REJECT});
     mr_job_publish(job, MR_PUBLISH_DEAD, 0, job->config->worker.pool);
 }
 
@@ -330,7 +331,7 @@ bool mr_engine_idle(const struct mr_engine *engine)
 
 struct mr_engine_counts mr_engine_counts(const struct mr_engine *engine)
 {
-    return (struct mr_engine_counts){
+    struct mr_engine_counts counts = {
         .queued = mr_lanes_count(&engine->lanes),
         .running = engine->running,
         .calls_open = engine->calls_open,
@@ -339,4 +340,26 @@ struct mr_engine_counts mr_engine_counts(const struct mr_engine *engine)
         .steps = engine->steps,
         .calls = engine->calls,
     };
+    for (int lane = 0; lane < MR_LANE_COUNT; lane++)
+        counts.lanes[lane] = engine->lanes.lanes[lane].count;
+    return counts;
+}
+
+enum mr_breaker_state mr_engine_breaker(
+    const struct mr_engine *engine, const char *provider, const char *endpoint)
+{
+    const struct mr_breaker *breaker = engine->breakers;
+    while (breaker &&
+           (strcmp(breaker->endpoint, endpoint) != 0 || strcmp(breaker->provider, provider) != 0))
+        breaker = breaker->next;
+    if (!breaker)
+        return MR_BREAKER_CLOSED;
+    bool over = breaker->state == MR_BREAKER_OPEN && mr_engine_now(engine) >= breaker->until_ms;
+    return over ? MR_BREAKER_HALF_OPEN : breaker->state;
+}
+
+void mr_engine_limits(const struct mr_engine *engine,
+    void (*each)(void *ctx, const struct mr_limits_view *view), void *ctx)
+{
+    mr_limits_each(engine->limits, mr_engine_now(engine), each, ctx);
 }

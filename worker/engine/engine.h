@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/config.h"
+#include "worker/engine/limits.h"
 #include "worker/engine/world.h"
 
 struct mr_engine;
@@ -52,8 +53,18 @@ void mr_engine_tick(struct mr_engine *engine);
 void mr_engine_drain(struct mr_engine *engine, int64_t grace_ms);
 bool mr_engine_idle(const struct mr_engine *engine);
 
+/* ---- what can be seen from outside ---- */
+
 struct mr_engine_counts {
     size_t queued, running, calls_open;
+    size_t lanes[MR_LANE_COUNT]; /* queued, by lane */
     uint64_t done, dead, steps, calls;
 };
 struct mr_engine_counts mr_engine_counts(const struct mr_engine *engine);
+/* Whether calls go there. OPEN is over with its time, not only with the next call: then it is
+ * HALF_OPEN. An endpoint nobody has called is CLOSED. */
+enum mr_breaker_state mr_engine_breaker(
+    const struct mr_engine *engine, const char *provider, const char *endpoint);
+/* Every limit there is. */
+void mr_engine_limits(const struct mr_engine *engine,
+    void (*each)(void *ctx, const struct mr_limits_view *view), void *ctx);

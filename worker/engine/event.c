@@ -50,6 +50,8 @@ void mr_job_event(struct mr_job *job, const char *event, const char *step, const
 
 void mr_job_cap_event(struct mr_job *job, const struct mr_cap_alert *alert)
 {
+    mr_observe(&job->engine->world.observe,
+        &(struct mr_observation){.what = MR_OBSERVED_CAP, .job = &job->envelope, .alert = alert});
     const char *event = alert->reached ? "cap.reached" : "cap.warning";
     const char *period = alert->month ? "month" : "day";
     char id[MR_UUID_LEN], at[MR_TIME_LEN];

@@ -128,6 +128,7 @@ void mr_job_publish(
 /* The final commit is durable: tell, publish if need be, ack. Frees the job or leaves it
  * PUBLISHING. */
 void mr_job_ended(struct mr_job *job);
+void mr_job_observe_end(const struct mr_job *job, enum mr_move move);
 /* Its wake time has come. */
 void mr_job_woken(struct mr_job *job);
 void mr_job_published(struct mr_job *job, bool confirmed, const char *why);
@@ -181,4 +182,10 @@ static inline int64_t mr_engine_now(const struct mr_engine *engine)
 static inline int64_t mr_engine_wall(const struct mr_engine *engine)
 {
     return mr_wall_ms(&engine->world.clock);
+}
+/* Wall ms since the job was enqueued; -1: nobody knows. */
+static inline int64_t mr_job_age(const struct mr_job *job)
+{
+    int64_t age = mr_engine_wall(job->engine) - job->envelope.created_ms;
+    return job->envelope.created_ms == 0 ? -1 : age > 0 ? age : 0; /* clocks differ */
 }

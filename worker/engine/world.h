@@ -9,6 +9,7 @@
 #include "worker/engine/world_broker.h"
 #include "worker/engine/world_caller.h"
 #include "worker/engine/world_extractor.h"
+#include "worker/engine/world_observe.h"
 #include "worker/engine/world_store.h"
 
 struct mr_world {
@@ -18,6 +19,7 @@ struct mr_world {
     struct mr_store_ops store;
     struct mr_caller_ops caller;
     struct mr_extractor_ops extractor;
+    struct mr_observe_ops observe;
     const struct mr_log *log;
     char worker[MR_NAME_MAX + 1]; /* shown in dead letters and logs: "<host>:<pid>" made a name */
 };

@@ -35,6 +35,7 @@ struct mr_claim {
     int version;      /* the pipeline version the job keeps */
     int redeliveries; /* crashes in a row without a finished step */
     int64_t spent_pico;
+    int64_t lost_pico; /* of them: calls of a dead worker that this claim has found open */
     int64_t until_ms;  /* jobs.delay_until as wall ms, when the job was waiting for it; 0 = none */
     json_t *steps;     /* NULL for a new job, else
                           {"extract":{"state":"done","output":{...}},

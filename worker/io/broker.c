@@ -1,8 +1,6 @@
 #include "worker/io/broker.h"
 
 #include "worker/engine/engine.h"
-#include "worker/io/consumer.h"
-#include "worker/io/outbox.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,7 +40,8 @@ static void on_pressed(void *ctx, bool pressed)
 }
 
 int mr_broker_new(uv_loop_t *loop, struct mr_config *config, const char *worker,
-    const struct mr_log *log, struct mr_broker **ret, struct mr_err *err)
+    const struct mr_log *log, const struct mr_observe_ops *observe, struct mr_broker **ret,
+    struct mr_err *err)
 {
     struct mr_broker *broker = calloc(1, sizeof(*broker));
     if (!broker)
@@ -53,13 +52,20 @@ int mr_broker_new(uv_loop_t *loop, struct mr_config *config, const char *worker,
     int rc = mr_consumer_new(loop, &config->broker, config->worker.pool, config->worker.slots,
         worker, log, &consumer_cb, &broker->consumer, err);
     if (rc == 0)
-        rc = mr_outbox_new(loop, &config->broker, worker, log, &outbox_cb, &broker->outbox, err);
+        rc = mr_outbox_new(
+            loop, &config->broker, worker, log, &outbox_cb, observe, &broker->outbox, err);
     if (rc < 0) {
         mr_broker_free(broker);
         return rc;
     }
     *ret = broker;
     return 0;
+}
+
+struct mr_broker_view mr_broker_view(const struct mr_broker *broker)
+{
+    return (struct mr_broker_view){
+        mr_consumer_view(broker->consumer), mr_outbox_view(broker->outbox)};
 }
 
 static void op_ack(void *ctx, uint64_t session, uint64_t tag)

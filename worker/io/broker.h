@@ -4,7 +4,9 @@
 
 #include "common/config.h"
 #include "common/log.h"
-#include "worker/engine/world_broker.h"
+#include "worker/engine/world_observe.h"
+#include "worker/io/consumer.h"
+#include "worker/io/outbox.h"
 
 #include <uv.h>
 
@@ -14,9 +16,17 @@ struct mr_engine;
 /* config is referenced; pool and slots are taken from it. worker is the name shown in dead letters
  * and as the connections' name; it and log are borrowed. */
 int mr_broker_new(uv_loop_t *loop, struct mr_config *config, const char *worker,
-    const struct mr_log *log, struct mr_broker **ret, struct mr_err *err) MR_CHECK;
+    const struct mr_log *log, const struct mr_observe_ops *observe, struct mr_broker **ret,
+    struct mr_err *err) MR_CHECK;
 
 struct mr_broker_ops mr_broker_ops(struct mr_broker *broker);
+
+/* How it stands with its two connections. */
+struct mr_broker_view {
+    struct mr_consumer_view consumer;
+    struct mr_outbox_view outbox;
+};
+struct mr_broker_view mr_broker_view(const struct mr_broker *broker);
 
 /* Connects both, and keeps them connected. The engine is called from uv callbacks only. */
 int mr_broker_start(

@@ -386,6 +386,16 @@ void mr_consumer_pause(struct mr_consumer *consumer, bool paused)
     mr_log(consumer->log, MR_WARN, paused ? "broker.paused" : "broker.resumed");
 }
 
+struct mr_consumer_view mr_consumer_view(const struct mr_consumer *consumer)
+{
+    struct mr_consumer_view view = {.connected = consumer->state == UP,
+        .paused = consumer->paused,
+        .queues = consumer->nchannels};
+    for (unsigned i = 0; i < consumer->nchannels && view.connected; i++)
+        view.consuming += consumer->channels[i].state == MR_CHANNEL_CONSUMING;
+    return view;
+}
+
 void mr_consumer_drain(struct mr_consumer *consumer)
 {
     consumer->drained = true;

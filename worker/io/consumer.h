@@ -29,6 +29,12 @@ void mr_consumer_requeue(struct mr_consumer *consumer, uint64_t session, uint64_
 /* Cancels the consumers, and consumes again. Not reading the socket instead would stop the
  * heartbeats, and with them every lease; the leases held stay valid and are acked as they end. */
 void mr_consumer_pause(struct mr_consumer *consumer, bool paused);
+/* How many of its queues it has, and takes jobs from: none without a connection. */
+struct mr_consumer_view {
+    bool connected, paused;
+    unsigned queues, consuming;
+};
+struct mr_consumer_view mr_consumer_view(const struct mr_consumer *consumer);
 /* For good: as paused, but the connection stays for acks until it is closed. */
 void mr_consumer_drain(struct mr_consumer *consumer);
 

@@ -18,6 +18,7 @@
 struct mr_outbox {
     struct mr_outbox_shared shared;
     struct mr_outbox_cb cb;
+    struct mr_observe_ops observe;
     uv_loop_t *loop;
     uv_thread_t thread;
     uv_async_t async;
@@ -51,10 +52,19 @@ static void close_handles(struct mr_outbox *outbox)
     uv_close((uv_handle_t *)&outbox->impatience, on_handle_closed);
 }
 
+static void observe(const struct mr_outbox *outbox, enum mr_publish_kind kind, size_t count,
+    bool confirmed, int64_t took_us)
+{
+    mr_observe(&outbox->observe, &(struct mr_observation){.what = MR_OBSERVED_PUBLISH,
+                                     .publish = {kind, confirmed, took_us, count}});
+}
+
 static void report(struct mr_outbox *outbox, struct mr_item_list *results)
 {
     struct mr_item *item;
     while ((item = mr_item_pop(results))) {
+        observe(
+            outbox, item->publish->kind, 1, item->confirmed, item->confirmed ? item->took_us : -1);
         outbox->cb.published(
             outbox->cb.ctx, item->publish, item->confirmed, item->confirmed ? NULL : item->why);
         free(item);
@@ -70,7 +80,8 @@ static void on_async(uv_async_t *async)
 
     uv_mutex_lock(&shared->lock);
     mr_item_splice(&results, &shared->results);
-    outbox->depth -= results.count + shared->events_done;
+    size_t events = shared->events_done;
+    outbox->depth -= results.count + events;
     shared->events_done = 0;
     bool blocked = shared->blocked, finished = shared->finished;
     uv_mutex_unlock(&shared->lock);
@@ -82,6 +93,8 @@ static void on_async(uv_async_t *async)
         close_handles(outbox);
         return;
     }
+    if (events > 0)
+        observe(outbox, MR_PUBLISH_EVENT, events, true, -1);
     report(outbox, &results);
     update_pressure(outbox, blocked);
 }
@@ -127,6 +140,17 @@ void mr_outbox_publish(struct mr_outbox *outbox, struct mr_publish *publish)
     update_pressure(outbox, blocked);
 }
 
+struct mr_outbox_view mr_outbox_view(struct mr_outbox *outbox)
+{
+    struct mr_outbox_shared *shared = &outbox->shared;
+    struct mr_outbox_view view = {.backlog = outbox->depth};
+    uv_mutex_lock(&shared->lock);
+    view.connected = shared->socket_fd >= 0;
+    view.blocked = shared->blocked;
+    uv_mutex_unlock(&shared->lock);
+    return view;
+}
+
 static void send_async(void *ctx)
 {
     struct mr_outbox *outbox = ctx;
@@ -134,8 +158,8 @@ static void send_async(void *ctx)
 }
 
 int mr_outbox_new(uv_loop_t *loop, const struct mr_config_broker *broker, const char *worker,
-    const struct mr_log *log, const struct mr_outbox_cb *cb, struct mr_outbox **ret,
-    struct mr_err *err)
+    const struct mr_log *log, const struct mr_outbox_cb *cb, const struct mr_observe_ops *observe,
+    struct mr_outbox **ret, struct mr_err *err)
 {
     struct mr_outbox *outbox = calloc(1, sizeof(*outbox));
     if (!outbox)
@@ -160,6 +184,7 @@ int mr_outbox_new(uv_loop_t *loop, const struct mr_config_broker *broker, const 
     mr_item_list_init(&shared->leftovers);
     outbox->loop = loop;
     outbox->cb = *cb;
+    outbox->observe = *observe;
     *ret = outbox;
     return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "common/config.h"
 #include "common/log.h"
-#include "worker/engine/world_broker.h"
+#include "worker/engine/world_observe.h"
 
 #include <uv.h>
 
@@ -20,10 +20,11 @@ struct mr_outbox_cb {
     void *ctx;
 };
 
-/* broker, worker (its name, for dead letters) and log are borrowed for the outbox's life. */
+/* broker, worker (its name, for dead letters) and log are borrowed for the outbox's life. observe
+ * is told, from uv callbacks, of each message that is done with. */
 int mr_outbox_new(uv_loop_t *loop, const struct mr_config_broker *broker, const char *worker,
-    const struct mr_log *log, const struct mr_outbox_cb *cb, struct mr_outbox **ret,
-    struct mr_err *err) MR_CHECK;
+    const struct mr_log *log, const struct mr_outbox_cb *cb, const struct mr_observe_ops *observe,
+    struct mr_outbox **ret, struct mr_err *err) MR_CHECK;
 
 /* Starts the thread. */
 int mr_outbox_start(struct mr_outbox *outbox, struct mr_err *err) MR_CHECK;
@@ -31,6 +32,12 @@ int mr_outbox_start(struct mr_outbox *outbox, struct mr_err *err) MR_CHECK;
 /* Takes over the message. Never blocks, never calls `published`. An event may be dropped under
  * pressure: whoever waits for one reads SQL too. */
 void mr_outbox_publish(struct mr_outbox *outbox, struct mr_publish *publish);
+
+struct mr_outbox_view {
+    bool connected, blocked;
+    size_t backlog; /* messages not done with */
+};
+struct mr_outbox_view mr_outbox_view(struct mr_outbox *outbox);
 
 /* Lets what is waiting go out for at most two seconds, ends the thread, closes every handle, then
  * calls done (at once if it was never started). What is still unreported then never will be; free

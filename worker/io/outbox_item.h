@@ -10,6 +10,8 @@ struct mr_item {
     unsigned refusals; /* nacks so far */
     int64_t retry_ms;  /* monotonic; waits until then after a nack */
     bool suspect;      /* was in flight when the broker closed the channel */
+    int64_t sent_us;   /* monotonic; the last time */
+    int64_t took_us;   /* confirmed: how long after that */
     bool confirmed;
     char why[256]; /* why not */
 };

@@ -40,6 +40,11 @@ static int64_t now_ms(const struct outbox_thread *thread)
     return mr_mono_ms(&thread->clock);
 }
 
+static int64_t now_us(const struct outbox_thread *thread)
+{
+    return thread->clock.mono_ns(thread->clock.ctx) / 1000;
+}
+
 /* ---- results ---- */
 
 static void done_with(
@@ -59,6 +64,7 @@ static void on_result(void *ctx, void *token, enum mr_publish_result result, con
     struct mr_item *item = token;
     switch (result) {
     case MR_PUBLISH_OK:
+        item->took_us = now_us(thread) - item->sent_us;
         done_with(thread, item, true, NULL);
         return;
     case MR_PUBLISH_RETURNED:
@@ -162,6 +168,7 @@ static int publish_ready(struct outbox_thread *thread, struct mr_err *err)
         bool event = item->publish->kind == MR_PUBLISH_EVENT;
         if (thread->suspects > 0 && mr_publisher_unconfirmed(thread->publisher) > 0)
             return 0;
+        item->sent_us = now_us(thread);
         int rc = mr_item_publish(item, thread->shared->worker, thread->publisher, err);
         if (rc != 0)
             return rc < 0 ? rc : 0;

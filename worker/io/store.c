@@ -27,6 +27,7 @@ struct mr_store {
     struct mr_clock clock;
     struct mr_random random;
     const struct mr_log *log;
+    struct mr_observe_ops observe;
     struct mr_engine *engine;
     enum state state;
     struct mr_store_link *link;
@@ -40,7 +41,7 @@ struct mr_store {
     unsigned failures; /* connections in a row */
     bool beat_due;
     int64_t swept_ms;
-    int64_t sent_ms; /* the batch in flight */
+    int64_t sent_us; /* the batch in flight: monotonic */
 
     struct mr_store_queues queues;
 
@@ -48,6 +49,14 @@ struct mr_store {
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
+
+static const char *const kind_names[MR_STORE_KINDS] = {
+    "claim", "commit", "reject", "note", "lease"};
+
+static int64_t now_us(const struct mr_store *store)
+{
+    return store->clock.mono_ns(store->clock.ctx) / 1000;
+}
 
 /* Gives every item of the group back to the engine, which may say new things meanwhile. */
 static void deliver(struct mr_store *store, struct mr_store_group *group)
@@ -182,7 +191,7 @@ static void flush(struct mr_store *store)
     if (usable && store->beat_due)
         usable = add_beat(store, now, segments, &count);
     if (usable && count > 0) {
-        store->sent_ms = now;
+        store->sent_us = now_us(store);
         mr_store_link_sent(store->link, segments, count);
     } else if (!usable) {
         struct mr_err why;
@@ -241,14 +250,28 @@ static void say_goodbye(struct mr_store *store)
 {
     struct mr_store_segment segment;
     size_t count = 0;
+    store->sent_us = now_us(store);
     if (add_simple(store, MR_STORE_STOP, &segment, &count))
         mr_store_link_sent(store->link, &segment, 1);
     else
         finish_leaving(store);
 }
 
+static void observe(const struct mr_store *store, const struct mr_store_segment *segment)
+{
+    mr_observe(&store->observe,
+        &(struct mr_observation){.what = MR_OBSERVED_BATCH,
+            .batch = {.kind = segment->group ? kind_names[segment->group->kind]
+                                             : mr_store_statements[segment->statements[0]].name,
+                .items = segment->group ? segment->group->count : 1,
+                .took_us = now_us(store) - store->sent_us,
+                .failed = segment->failed,
+                .lost_pico = segment->lost_pico}});
+}
+
 static void on_ended(struct mr_store *store, const struct mr_store_segment *segment)
 {
+    observe(store, segment);
     if (!segment->failed)
         store->failures = 0; /* not before: a connection that does not last is a failure too */
     if (segment->group && !segment->failed)
@@ -272,7 +295,7 @@ static void on_beat(uv_timer_t *timer)
     struct mr_store *store = timer->data;
     store->beat_due = true;
     if (store->state != RUNNING || !mr_store_link_busy(store->link) ||
-        mr_mono_ms(&store->clock) - store->sent_ms < STUCK_MS)
+        now_us(store) - store->sent_us < STUCK_MS * INT64_C(1000))
         return;
     struct mr_err why;
     mr_err_set(
@@ -373,6 +396,7 @@ int mr_store_new(uv_loop_t *loop, struct mr_config *config, const struct mr_worl
     store->clock = world->clock;
     store->random = world->random;
     store->log = world->log;
+    store->observe = world->observe;
     store->link = mr_store_link_new(loop, store, config, store->worker_name, &link_events);
     if (!store->link) {
         free(store);
@@ -405,6 +429,16 @@ void mr_store_start(struct mr_store *store, struct mr_engine *engine)
 int64_t mr_store_worker(const struct mr_store *store)
 {
     return store->worker;
+}
+
+struct mr_store_view mr_store_view(const struct mr_store *store)
+{
+    bool busy = mr_store_link_busy(store->link);
+    return (struct mr_store_view){
+        .connected = mr_store_link_conn(store->link) != NULL,
+        .silent_ms = busy ? (now_us(store) - store->sent_us) / 1000 : 0,
+        .waiting = mr_store_waiting(&store->queues),
+    };
 }
 
 static void finish_leaving(struct mr_store *store)

@@ -36,6 +36,14 @@ void mr_store_start(struct mr_store *store, struct mr_engine *engine);
 /* The worker's id in millrace.workers; 0 before the first connection. */
 int64_t mr_store_worker(const struct mr_store *store);
 
+/* How it stands with the database. */
+struct mr_store_view {
+    bool connected;
+    int64_t silent_ms; /* how long the batch in flight has been without an answer; 0: none is */
+    size_t waiting;    /* items it has not been told, or has not answered */
+};
+struct mr_store_view mr_store_view(const struct mr_store *store);
+
 /* Says goodbye to the database if it is there (bounded by a second, so that the worker's calls
  * protect nothing any more), drops what is still unanswered, closes all handles, then calls closed.
  * mr_store_free after that; it takes NULL and returns NULL. */

@@ -68,6 +68,8 @@ struct mr_store_group *mr_store_next(
 void mr_store_put_back(struct mr_store_queues *queues, struct mr_store_group *group);
 /* Puts back two halves; the group must have two items. */
 void mr_store_put_back_split(struct mr_store_queues *queues, struct mr_store_group *group);
+/* Items that are not with the database. */
+size_t mr_store_waiting(const struct mr_store_queues *queues);
 /* When the first group that was sent before is due; INT64_MAX: there is none. */
 int64_t mr_store_next_due(const struct mr_store_queues *queues);
 
@@ -144,6 +146,7 @@ struct mr_store_segment {         /* one transaction of the batch in flight */
     bool failed;
     enum mr_pg_fault fault;
     struct mr_err err;
+    int64_t lost_pico; /* SWEEP: what calls of dead workers may have cost */
 };
 
 struct mr_store_link;

@@ -198,6 +198,8 @@ static void take_result(struct mr_store_segment *segment, const PGconn *conn, PG
     } else if (segment->group) {
         segment->failed = mr_store_read(segment->statements[segment->at], result, segment->group,
                               &segment->err) < 0;
+    } else if (segment->statements[segment->at] == MR_STORE_SWEEP) {
+        segment->lost_pico = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     }
 }
 

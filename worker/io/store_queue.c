@@ -84,6 +84,16 @@ int64_t mr_store_next_due(const struct mr_store_queues *queues)
     return due;
 }
 
+size_t mr_store_waiting(const struct mr_store_queues *queues)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < MR_STORE_KINDS; kind++)
+        count += queues->fresh[kind].count;
+    for (const struct mr_store_group *group = queues->groups; group; group = group->next)
+        count += group->count;
+    return count;
+}
+
 /* What the store owns; the rest is the engine's. */
 static void free_items(enum mr_store_kind kind, union mr_store_item *items, size_t count)
 {

@@ -35,7 +35,7 @@ static int64_t number(const PGresult *result, int row, int column)
 
 static int read_claim(const PGresult *result, int row, struct mr_claim *claim, struct mr_err *err)
 {
-    enum { EPOCH = 2, VERSION, REDELIVERIES, SPENT, UNTIL, STEPS, CLASS, MESSAGE, STEP };
+    enum { EPOCH = 2, VERSION, REDELIVERIES, SPENT, UNTIL, STEPS, CLASS, MESSAGE, STEP, LOST };
     int verdict = verdict_of(PQgetvalue(result, row, VERDICT));
     if (verdict < 0)
         return mr_err_set(err, -EPROTO, MR_CLASS_INTERNAL, "claim: unknown verdict");
@@ -53,6 +53,7 @@ static int read_claim(const PGresult *result, int row, struct mr_claim *claim, s
     claim->version = (int)number(result, row, VERSION);
     claim->redeliveries = (int)number(result, row, REDELIVERIES);
     claim->spent_pico = number(result, row, SPENT);
+    claim->lost_pico = number(result, row, LOST);
     claim->until_ms = number(result, row, UNTIL);
     enum mr_class class = mr_class_parse(PQgetvalue(result, row, CLASS));
     mr_err_set(&claim->err, 0, class == MR_CLASS_COUNT ? MR_CLASS_NONE : class, "%s",

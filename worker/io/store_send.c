@@ -41,7 +41,7 @@ static const Oid sweep_types[] = {I8, I8};
 const struct mr_store_statement_def mr_store_statements[MR_STORE_STATEMENTS] = {
     [MR_STORE_CLAIM] = {"claim",
         "select ord, verdict, epoch, version, redeliveries, spent_pico, until_ms, steps,"
-        " error_class, error_message, error_step"
+        " error_class, error_message, error_step, lost_pico"
         " from millrace.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         TYPES(claim_types)},
     [MR_STORE_SETTLE] = {"settle",

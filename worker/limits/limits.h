@@ -80,6 +80,17 @@ struct mr_lease *mr_limits_lease(struct mr_limits *limits, int64_t now_ms);
 void mr_limits_leased(struct mr_limits *limits, int64_t now_ms, const struct mr_random *random);
 
 size_t mr_limits_waiting(const struct mr_limits *limits);
+/* What is known of a scope that has a limit. */
+struct mr_limits_view {
+    const char *scope;            /* "tenant:acme" */
+    bool tenant;                  /* else a model's */
+    int64_t rpm_share, tpm_share; /* what this worker may hope for in a minute; NONE */
+    int slots;                    /* calls it may have in flight; NONE */
+    int in_flight, waiting;
+    bool paused;
+};
+void mr_limits_each(const struct mr_limits *limits, int64_t now_ms,
+    void (*each)(void *ctx, const struct mr_limits_view *view), void *ctx);
 /* How many wait for this model at this endpoint. */
 size_t mr_limits_waiting_for(
     const struct mr_limits *limits, const char *provider, const char *endpoint, const char *model);

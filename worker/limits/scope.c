@@ -276,3 +276,24 @@ void mr_scope_take(struct mr_limits *limits, struct mr_scope *scope, int64_t tok
         mr_scope_ask_by(
             limits, scope, mr_scope_soon(scope, low ? scope->gap_ms : MR_NEWS_MS, now_ms));
 }
+
+void mr_limits_each(const struct mr_limits *limits, int64_t now_ms,
+    void (*each)(void *ctx, const struct mr_limits_view *view), void *ctx)
+{
+    for (size_t i = 0; i < MR_LIMITS_BUCKETS; i++)
+        for (const struct mr_scope *scope = limits->table[i]; scope; scope = scope->bucket_next) {
+            if (scope->state != MR_SCOPE_LIMITED)
+                continue;
+            struct mr_limits_view view = {
+                .scope = scope->name,
+                .tenant = scope->tenant,
+                .rpm_share = scope->rpm_share,
+                .tpm_share = scope->tpm_share,
+                .slots = scope->slots,
+                .in_flight = scope->in_flight,
+                .waiting = scope->waiting,
+                .paused = scope->paused_until_ms > now_ms,
+            };
+            each(ctx, &view);
+        }
+}

@@ -4,6 +4,8 @@
 
 #define COUNT 20000
 
+static const struct mr_observe_ops nobody;
+
 struct fixture {
     struct broker *broker;
     uv_loop_t loop;
@@ -50,7 +52,7 @@ static struct fixture *fixture_new(void)
     uv_timer_init(&fixture->loop, &fixture->timer);
     fixture->timer.data = fixture;
     CHECK_INT(mr_outbox_new(&fixture->loop, &fixture->broker->config, "unit test",
-                  &fixture->broker->log, &cb, &fixture->outbox, &err),
+                  &fixture->broker->log, &cb, &nobody, &fixture->outbox, &err),
         0);
     CHECK_INT(mr_outbox_start(fixture->outbox, &err), 0);
     return fixture;
@@ -294,7 +296,7 @@ static void closes_without_a_start(void)
     uv_loop_t loop;
     bool closed = false;
     CHECK_INT(uv_loop_init(&loop), 0);
-    CHECK_INT(mr_outbox_new(&loop, &broker, "unit test", &log, &cb, &outbox, &err), 0);
+    CHECK_INT(mr_outbox_new(&loop, &broker, "unit test", &log, &cb, &nobody, &outbox, &err), 0);
     mr_outbox_close(outbox, on_closed_unstarted, &closed);
     uv_run(&loop, UV_RUN_DEFAULT);
     CHECK(closed);
