@@ -94,6 +94,8 @@ struct mr_config_worker {
         fetch_allow; /* host names or CIDRs exempt from the SSRF address rules; default none */
     char *region;    /* endpoints of this region are preferred; NULL = none */
     char *log_level;
+    char *listen;        /* [address:]port for /metrics, /healthz, /readyz; NULL = nowhere */
+    int metrics_tenants; /* tenants with a name of their own in the metrics */
 };
 
 struct mr_config_breaker {
@@ -157,6 +159,10 @@ void mr_config_warn(const struct mr_config *config, mr_config_warn_fn *warn, voi
 #define MR_HOST_MAX 256
 int mr_host_split(const char *text, int default_port, char ret_host[static MR_HOST_MAX],
     int *ret_port, struct mr_err *err) MR_CHECK;
+/* The same for where to listen: port 0 means any free one. */
+int mr_listen_split(const char *text, int default_port, char ret_host[static MR_HOST_MAX],
+    int *ret_port, struct mr_err *err) MR_CHECK;
+#define MR_WORKER_PORT 9464 /* of worker.listen, unless it says another */
 /* localhost, 127.0.0.0/8, ::1 or a socket directory (without a port, as mr_host_split gives it). */
 bool mr_host_is_local(const char *host);
 

@@ -52,13 +52,27 @@ static int check_database(struct mr_config_database *database, struct mr_err *er
     return database->sslmode ? 0 : mr_err_set(err, -ENOMEM, MR_CLASS_INTERNAL, "out of memory");
 }
 
+static int check_worker(const struct mr_config_worker *worker, struct mr_err *err)
+{
+    char host[MR_HOST_MAX];
+    int port;
+
+    if (worker->dead_after_ms < 2 * worker->heartbeat_ms)
+        return invalid(err, "worker.dead_after: must be at least twice worker.heartbeat");
+    if (!worker->listen)
+        return 0;
+    int rc = mr_listen_split(worker->listen, MR_WORKER_PORT, host, &port, err);
+    return rc < 0 ? mr_err_prefix(err, rc, "worker.listen") : 0;
+}
+
 int mr_config_check(struct mr_config *config, struct mr_err *err)
 {
     int rc = check_broker(&config->broker, err);
     if (rc < 0)
         return rc;
-    if (config->worker.dead_after_ms < 2 * config->worker.heartbeat_ms)
-        return invalid(err, "worker.dead_after: must be at least twice worker.heartbeat");
+    rc = check_worker(&config->worker, err);
+    if (rc < 0)
+        return rc;
     return check_database(&config->database, err);
 }
 

@@ -86,3 +86,23 @@ bool mr_host_is_local(const char *host)
         return true;
     return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
+
+int mr_listen_split(const char *text, int default_port, char ret_host[static MR_HOST_MAX],
+    int *ret_port, struct mr_err *err)
+{
+    size_t n = strlen(text);
+    bool any = n > 2 && n < MR_HOST_MAX && strcmp(text + n - 2, ":0") == 0;
+    char host[MR_HOST_MAX];
+
+    if (text[0] == '/')
+        return fail(err, text, "is no address to listen on");
+    if (any) {
+        memcpy(host, text, n - 2);
+        host[n - 2] = '\0';
+        any = strchr(host, ':') == NULL || host[n - 3] == ']';
+    }
+    int rc = mr_host_split(any ? host : text, default_port, ret_host, ret_port, err);
+    if (rc == 0 && any)
+        *ret_port = 0;
+    return rc;
+}

@@ -115,6 +115,15 @@ static const struct mr_row scalars[] = {
     {"worker", "log_level", MR_ROW_STR, AT(worker.log_level), .def = "info",
         .choices = "debug|info|warn|error", .reloadable = true,
         .help = "Log lines below this level are not written."},
+    {"worker", "listen", MR_ROW_STR, AT(worker.listen), .max = MR_HOST_MAX - 1,
+        .help = "Where `/metrics`, `/healthz` and `/readyz` are answered: `127.0.0.1:9464`, a host "
+                "alone (port 9464), `[::]:9464`. Port 0 takes any free one, and the log names it. "
+                "Default: nowhere. Each worker on a machine needs a port of its own: "
+                "`millrace-worker --listen`. Whoever reaches it may read it."},
+    {"worker", "metrics_tenants", MR_ROW_INT, AT(worker.metrics_tenants), 0, 10000, "50",
+        .reloadable = true,
+        .help = "How many tenants the metrics name; further ones are counted together as `other`. "
+                "0: none is named."},
 
     {"producer", "inline_max_bytes", MR_ROW_SIZE, AT(producer.inline_max_bytes), 1024, 8 * MIB,
         "1MiB", .reloadable = true,

@@ -4,6 +4,7 @@
 #include "worker/io/caller.h"
 #include "worker/io/extractor.h"
 #include "worker/io/store.h"
+#include "worker/monitor/monitor.h"
 #include "worker/providers/local.h"
 #include "worker/refresh.h"
 
@@ -43,6 +44,7 @@ struct daemon {
     struct mr_store *store;
     struct mr_caller *caller;
     struct mr_extractor *extractor;
+    struct mr_monitor *monitor; /* NULL: nobody is to look */
     uv_signal_t term, interrupt, hup;
     uv_timer_t tick;      /* the engine's next timeout */
     uv_timer_t deadline;  /* STARTING: the next try; DRAINING: the end of patience */
@@ -94,12 +96,6 @@ static void on_prepare(uv_prepare_t *prepare)
 static int start_parts(struct daemon *daemon, struct mr_err *err)
 {
     struct mr_world *world = &daemon->world;
-    char host[64] = "";
-    gethostname(host, sizeof(host) - 1);
-    snprintf(world->worker, sizeof(world->worker), "%.48s:%d", host, (int)getpid());
-    world->clock = mr_clock_system();
-    world->random = mr_random_system();
-    world->log = daemon->log;
     int r = mr_store_new(&daemon->loop, daemon->config, world, &daemon->store, err);
     if (r == 0)
         r = mr_broker_new(&daemon->loop, daemon->config, world->worker, daemon->log,
@@ -120,6 +116,7 @@ static int start_parts(struct daemon *daemon, struct mr_err *err)
     mr_store_start(daemon->store, daemon->engine);
     mr_caller_start(daemon->caller, daemon->engine);
     mr_extractor_start(daemon->extractor, daemon->engine);
+    mr_monitor_start(daemon->monitor, daemon->engine, daemon->broker, daemon->store);
     return mr_broker_start(daemon->broker, daemon->engine, err);
 }
 
@@ -149,6 +146,7 @@ static void reload(struct daemon *daemon)
     if (mr_extractor_reload(daemon->extractor, &next->config->worker, &err) < 0)
         mr_log(daemon->log, MR_WARN, "reload.partial", MR_STR("why", err.msg));
     mr_engine_reload(daemon->engine, next->config, next->prices);
+    mr_monitor_reload(daemon->monitor, next->config);
     daemon->log->level = (enum mr_level)mr_level_parse(next->config->worker.log_level);
     struct mr_config *old_config = daemon->config;
     struct mr_prices *old_prices = daemon->prices;
@@ -228,6 +226,7 @@ static void on_stop(uv_signal_t *handle, int signum)
         return;
     }
     daemon->phase = PHASE_DRAINING;
+    mr_monitor_drain(daemon->monitor);
     mr_broker_drain(daemon->broker);
     mr_engine_drain(daemon->engine, daemon->config->worker.grace_ms);
     uv_timer_start(&daemon->deadline, on_impatient,
@@ -260,6 +259,7 @@ static void close_all(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->tick, NULL);
     uv_close((uv_handle_t *)&daemon->deadline, NULL);
     uv_close((uv_handle_t *)&daemon->prepare, NULL);
+    mr_monitor_close(daemon->monitor, part_closed, daemon);
     if (daemon->broker)
         mr_broker_close(daemon->broker, part_closed, daemon);
     if (daemon->caller)
@@ -278,6 +278,7 @@ static void free_all(struct daemon *daemon)
     mr_caller_free(daemon->caller);
     mr_extractor_free(daemon->extractor);
     mr_store_free(daemon->store);
+    mr_monitor_free(daemon->monitor);
     mr_refresh_prices_free(daemon->prices);
     mr_config_unref(daemon->config);
 }
@@ -312,6 +313,22 @@ static int init_handles(struct daemon *daemon)
     return r;
 }
 
+/* What is there before anything else is. */
+static int init_world(struct daemon *daemon, struct mr_err *err)
+{
+    struct mr_world *world = &daemon->world;
+    char host[64] = "";
+    gethostname(host, sizeof(host) - 1);
+    snprintf(world->worker, sizeof(world->worker), "%.48s:%d", host, (int)getpid());
+    world->clock = mr_clock_system();
+    world->random = mr_random_system();
+    world->log = daemon->log;
+    int r = mr_monitor_new(
+        &daemon->loop, daemon->config, world->worker, daemon->log, &daemon->monitor, err);
+    world->observe = mr_monitor_ops(daemon->monitor);
+    return r;
+}
+
 int mr_daemon_run(const char *path, struct mr_config *config, struct mr_log *log)
 {
     struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -327,7 +344,14 @@ int mr_daemon_run(const char *path, struct mr_config *config, struct mr_log *log
         mr_log(log, MR_ERROR, "worker.start_failed", MR_STR("why", uv_strerror(r)));
         daemon->exit_code = 1;
     } else {
-        refresh_later(daemon);
+        struct mr_err err = {0};
+        if (init_world(daemon, &err) == 0) {
+            refresh_later(daemon);
+        } else {
+            mr_log(log, MR_ERROR, "worker.start_failed", MR_STR("why", err.msg));
+            daemon->exit_code = 1;
+            close_all(daemon);
+        }
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         r = uv_loop_close(&daemon->loop);
         assert(r == 0); /* a handle that was left open is a bug */

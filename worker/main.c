@@ -8,16 +8,20 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <uv.h>
 
 static const char help[] =
-    "Usage: millrace-worker [--config FILE] [--check]\n"
+    "Usage: millrace-worker [--config FILE] [--listen HOST[:PORT]] [--check]\n"
     "\n"
     "Runs jobs until it is told to stop.\n"
     "\n"
     "  -c, --config FILE  read this configuration (default: $MILLRACE_CONFIG,\n"
     "                     then /etc/millrace/millrace.cfg, then the built-in one)\n"
+    "      --listen HOST[:PORT]\n"
+    "                     answer /metrics, /healthz and /readyz there (port 9464; 0: any\n"
+    "                     free one), instead of where worker.listen says\n"
     "      --check        read the configuration, prompts and keys, then exit\n"
     "  -h, --help         show this and exit\n"
     "  -V, --version      show the version and exit\n"
@@ -40,6 +44,7 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_code)
 {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'},
+        {"listen", required_argument, NULL, 'l'},
         {"check", no_argument, NULL, 'k'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -49,6 +54,10 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_code)
         switch (c) {
         case 'c':
             ret->config = optarg;
+            break;
+        case 'l':
+            /* Like any key that is overridden: it stays so when the file is read again. */
+            setenv("MILLRACE_WORKER_LISTEN", optarg, 1);
             break;
         case 'k':
             ret->check = true;

@@ -224,7 +224,36 @@ static void hosts_are_split(void)
     CHECK(!mr_host_is_local("127.example") && !mr_host_is_local("10.0.0.1"));
 }
 
+static void addresses_to_listen_on(void)
+{
+    char host[MR_HOST_MAX];
+    int port;
+    struct mr_err err;
+    CHECK_INT(mr_listen_split("127.0.0.1", 9464, host, &port, &err), 0);
+    CHECK_STR(host, "127.0.0.1");
+    CHECK_INT(port, 9464);
+    CHECK_INT(mr_listen_split("localhost:80", 9464, host, &port, &err), 0);
+    CHECK_INT(port, 80);
+    CHECK_INT(mr_listen_split("127.0.0.1:0", 9464, host, &port, &err), 0);
+    CHECK_STR(host, "127.0.0.1");
+    CHECK_INT(port, 0);
+    CHECK_INT(mr_listen_split("[::1]:0", 9464, host, &port, &err), 0);
+    CHECK_STR(host, "::1");
+    CHECK_INT(port, 0);
+    static const char *const bad[] = {"/run/socket", ":80", "", ":0", "a:65536", "::1:0", "a:00"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK(mr_listen_split(bad[i], 1, host, &port, &err) < 0);
+    struct mr_config *config;
+    setenv("MILLRACE_WORKER_LISTEN", "a:b:c", 1);
+    CHECK(mr_config_load(NULL, &config, &err) < 0);
+    CHECK(strstr(err.msg, "worker.listen"));
+    setenv("MILLRACE_WORKER_LISTEN", "127.0.0.1:0", 1);
+    CHECK_INT(mr_config_load(NULL, &config, &err), 0);
+    CHECK_STR(config->worker.listen, "127.0.0.1:0");
+    mr_config_unref(config);
+}
+
 TEST_MAIN(TEST(defaults_are_whole), TEST(file_overrides), TEST(environment_overrides_the_file),
     TEST(file_is_found), TEST(errors_say_where), TEST(secrets_are_not_echoed),
     TEST(paths_start_at_the_file), TEST(reload_keeps_what_needs_a_restart),
-    TEST(unwise_things_are_warned_of), TEST(hosts_are_split))
+    TEST(unwise_things_are_warned_of), TEST(hosts_are_split), TEST(addresses_to_listen_on))

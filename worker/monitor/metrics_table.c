@@ -1,0 +1,140 @@
+/* The families, in the order they are shown. */
+#include "worker/monitor/metrics.h"
+
+#define BOUNDS(list) .bounds = list, .nbounds = sizeof(list) / sizeof((list)[0])
+#define MILLIS .decimals = 3 /* what is counted, where the name says seconds */
+#define MICROS .decimals = 6
+#define PICO .decimals = 12 /* pico-dollars: exact */
+#define USD INT64_C(1000000000000)
+
+/* Doubling: a call may take ten minutes. */
+static const int64_t call_ms[] = {
+    10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920, 163840, 327680};
+static const int64_t wait_ms[] = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000,
+    60000, 300000, 900000, 3600000, 21600000};
+static const int64_t service_us[] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+    250000, 500000, 1000000, 2500000, 10000000};
+static const int64_t items[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
+static const int64_t usd[] = {USD / 10000, USD / 2000, USD / 1000, USD / 200, USD / 100, USD / 20,
+    USD / 10, USD / 4, USD / 2, USD, USD * 5, USD * 10};
+
+const struct mr_metric_def mr_worker_families[MR_M_PROCESS] = {
+    [MR_M_AI_REQUESTS] = {"ai_requests_total",
+        "Calls that were answered or failed, by model and status: success or error.", MR_COUNTER,
+        .labels = {"model", "status"}, .open = 1},
+    [MR_M_AI_DURATION] = {"ai_request_duration_seconds",
+        "How long calls took, those aside that never left.", MR_HISTOGRAM, MILLIS,
+        .labels = {"model"}, .open = 1, BOUNDS(call_ms)},
+    [MR_M_AI_ACTIVE] = {"ai_active_requests", "Calls that are out now.", MR_GAUGE},
+    [MR_M_AI_TOKENS] = {"ai_tokens_total",
+        "Tokens providers have reported. A token has one type: all that begin with input are the "
+        "prompt.",
+        MR_COUNTER, .labels = {"type"}},
+
+    [MR_M_JOBS] = {"millrace_jobs_total", "Jobs this worker has ended: done, dead or cancelled.",
+        MR_COUNTER, .labels = {"pipeline", "state"}, .open = 1},
+    [MR_M_JOB_COST] = {"millrace_job_cost_dollars",
+        "What jobs that ended have cost, ambiguous spend included.", MR_HISTOGRAM, PICO,
+        .labels = {"pipeline"}, .open = 1, BOUNDS(usd)},
+    [MR_M_JOB_DURATION] = {"millrace_job_duration_seconds", "From a job's enqueue to its end.",
+        MR_HISTOGRAM, MILLIS, .labels = {"pipeline"}, .open = 1, BOUNDS(wait_ms)},
+    [MR_M_JOBS_DELAYED] = {"millrace_jobs_delayed_total",
+        "Jobs that left this worker unfinished, by what they wait for; none: another pool, or a "
+        "drain.",
+        MR_COUNTER, .labels = {"class"}},
+    [MR_M_REJECTED] = {"millrace_messages_rejected_total",
+        "Messages that are no job, now dead letters.", MR_COUNTER},
+    [MR_M_CLAIMS] = {"millrace_claims_total", "What the database said to jobs that came.",
+        MR_COUNTER, .labels = {"verdict"}},
+    [MR_M_QUEUE_AGE] = {"millrace_queue_age_seconds",
+        "From a job's enqueue to its claim, on its first way.", MR_HISTOGRAM, MILLIS,
+        .labels = {"lane"}, BOUNDS(wait_ms)},
+    [MR_M_STEPS] = {"millrace_steps_total", "Steps that ended: done, skipped or failed.",
+        MR_COUNTER, .labels = {"pipeline", "step", "state"}, .open = 3},
+    [MR_M_STEPS_DEGRADED] = {"millrace_steps_degraded_total",
+        "Of those done, the ones a model did not do, but the local provider in its place.",
+        MR_COUNTER, .labels = {"pipeline", "step"}, .open = 3},
+
+    [MR_M_CALLS] = {"millrace_calls_total",
+        "Calls that were answered or failed, by what came of them; none: all went well.",
+        MR_COUNTER, .labels = {"provider", "model", "class"}, .open = 3},
+    [MR_M_CALL_DURATION] = {"millrace_call_duration_seconds",
+        "How long calls took, those aside that never left.", MR_HISTOGRAM, MILLIS,
+        .labels = {"provider", "model"}, .open = 3, BOUNDS(call_ms)},
+    [MR_M_TOKENS] = {"millrace_tokens_total", "Tokens of settled calls; a token has one type.",
+        MR_COUNTER, .labels = {"provider", "model", "type"}, .open = 3},
+    [MR_M_COST] = {"millrace_cost_dollars_total", "What settled calls have cost.", MR_COUNTER, PICO,
+        .labels = {"provider", "model"}, .open = 3},
+    [MR_M_AMBIGUOUS] = {"millrace_ambiguous_dollars_total",
+        "What calls without an answer may have cost, at most: the answer was lost, or a worker.",
+        MR_COUNTER, PICO, .labels = {"cause"}},
+    [MR_M_UNPRICED] = {"millrace_unpriced_calls_total",
+        "Settled calls of models without a price, charged at the ceiling.", MR_COUNTER,
+        .labels = {"provider", "model"}, .open = 3},
+    [MR_M_HOLDS] = {"millrace_holds_total",
+        "Holds for calls to come: granted, or refused by a cap.", MR_COUNTER,
+        .labels = {"outcome"}},
+    [MR_M_HELD] = {"millrace_held_dollars", "Held now, for calls that are not settled.", MR_GAUGE,
+        PICO},
+    [MR_M_CACHE] = {"millrace_cache_requests_total",
+        "Calls of steps with a cache: hit, or miss and made.", MR_COUNTER, .labels = {"result"}},
+
+    [MR_M_TENANT_COST] = {"millrace_tenant_cost_dollars_total", "What settled calls have cost.",
+        MR_COUNTER, PICO, .labels = {"tenant"}, .open = 1},
+    [MR_M_TENANT_JOBS] = {"millrace_tenant_jobs_total", "Jobs that ended.", MR_COUNTER,
+        .labels = {"tenant", "state"}, .open = 1},
+    [MR_M_CAP_ALERT] = {"millrace_cap_alert_timestamp_seconds",
+        "When a tenant was seen near its cap (warning: 80 %), or a call of its refused (reached).",
+        MR_GAUGE, MILLIS, .labels = {"tenant", "period", "level"}, .open = 1},
+
+    [MR_M_BREAKER] = {"millrace_breaker_state",
+        "As this worker sees the endpoint: 0 closed, 1 half-open, 2 open: no call goes there.",
+        MR_GAUGE, .labels = {"provider", "endpoint"}, .open = 3},
+    [MR_M_LIMIT_RPM] = {"millrace_limit_requests_per_minute",
+        "This worker's present share of a limit.", MR_GAUGE, .labels = {"scope"}, .open = 1},
+    [MR_M_LIMIT_TPM] = {"millrace_limit_tokens_per_minute",
+        "This worker's present share of a limit.", MR_GAUGE, .labels = {"scope"}, .open = 1},
+    [MR_M_LIMIT_SLOTS] = {"millrace_limit_slots", "Calls this worker may have out at once.",
+        MR_GAUGE, .labels = {"scope"}, .open = 1},
+    [MR_M_LIMIT_IN_FLIGHT] = {"millrace_limit_in_flight", "Calls it has out, under a limit.",
+        MR_GAUGE, .labels = {"scope"}, .open = 1},
+    [MR_M_LIMIT_WAITING] = {"millrace_limit_waiting", "Calls that wait for their share of a limit.",
+        MR_GAUGE, .labels = {"scope"}, .open = 1},
+    [MR_M_LIMIT_PAUSED] = {"millrace_limit_paused", "1 while the provider wants to be left alone.",
+        MR_GAUGE, .labels = {"scope"}, .open = 1},
+
+    [MR_M_BUILD] = {"millrace_build_info", "1; which version runs.", MR_GAUGE,
+        .labels = {"version"}},
+    [MR_M_WORKER] = {"millrace_worker_info", "1; who this is.", MR_GAUGE,
+        .labels = {"worker", "pool"}},
+    [MR_M_READY] = {"millrace_ready", "1 while /readyz says yes.", MR_GAUGE},
+    [MR_M_SLOTS] = {"millrace_slots", "Jobs that may run at once.", MR_GAUGE},
+    [MR_M_SLOTS_USED] = {"millrace_slots_used", "Jobs that run now.", MR_GAUGE},
+    [MR_M_JOBS_WAITING] = {"millrace_jobs_waiting", "Jobs that are here and wait for a slot.",
+        MR_GAUGE, .labels = {"lane"}},
+    [MR_M_LOOP_LAG] = {"millrace_loop_lag_seconds",
+        "How late the event loop was at most, in the last minute.", MR_GAUGE, MICROS},
+
+    [MR_M_DB_CONNECTED] = {"millrace_database_connected", "1 with a connection.", MR_GAUGE},
+    [MR_M_DB_WAITING] = {"millrace_database_waiting",
+        "Writes that have not been sent, or have to be sent again.", MR_GAUGE},
+    [MR_M_DB_ITEMS] = {"millrace_database_batch_items", "Writes that shared a transaction.",
+        MR_HISTOGRAM, .labels = {"kind"}, BOUNDS(items)},
+    [MR_M_DB_SECONDS] = {"millrace_database_transaction_seconds",
+        "From the sending of a transaction to its end.", MR_HISTOGRAM, MICROS, .labels = {"kind"},
+        BOUNDS(service_us)},
+    [MR_M_DB_FAILURES] = {"millrace_database_failures_total",
+        "Transactions that were rolled back, and said again.", MR_COUNTER, .labels = {"kind"}},
+    [MR_M_BROKER_CONNECTED] = {"millrace_broker_connected", "1 while jobs are taken.", MR_GAUGE},
+    [MR_M_PUBLISHER_CONNECTED] = {"millrace_publisher_connected",
+        "1 with a connection for what is published.", MR_GAUGE},
+    [MR_M_PUBLISHED] = {"millrace_published_total",
+        "Messages the broker has confirmed; events: that were sent.", MR_COUNTER,
+        .labels = {"kind"}},
+    [MR_M_PUBLISH_REFUSED] = {"millrace_publish_refused_total",
+        "Messages the broker has no queue for.", MR_COUNTER, .labels = {"kind"}},
+    [MR_M_CONFIRM_SECONDS] = {"millrace_publish_confirm_seconds",
+        "From a message's sending to its confirm.", MR_HISTOGRAM, MICROS, .labels = {"kind"},
+        BOUNDS(service_us)},
+    [MR_M_BACKLOG] = {"millrace_publish_backlog", "Messages on their way to the broker.", MR_GAUGE},
+};
