@@ -252,7 +252,7 @@ class Worker:
 
     count = 0
 
-    def __init__(self, stack, config=None, env=None):
+    def __init__(self, stack, config=None, env=None, args=()):
         Worker.count += 1
         self.log = stack.folder / f"worker-{Worker.count}.log"
         secret = stack.state / "secrets" / "broker_worker"
@@ -265,7 +265,7 @@ class Worker:
         }
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [*WRAPPER, str(BUILD / "worker" / "millrace-worker")],
+                [*WRAPPER, str(BUILD / "worker" / "millrace-worker"), *args],
                 env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
