@@ -32,7 +32,7 @@ SANITIZE_ENV = {
 FOLDERS = ("integration", "chaos")  # suites that are test_*.py files in tests/<suite>
 MESON = ("unit", "sim")  # suites that meson knows
 SUITES = (
-    "lint", "unit", "asan", "sim", "integration", "integration-asan", "integration-valgrind", "chaos",
+    "lint", "rules", "unit", "asan", "sim", "integration", "integration-asan", "integration-valgrind", "chaos",
 )  # fmt: skip
 # Valgrind is thirty times slower: a file of cases, and words in the names of those that run.
 VALGRIND = {
@@ -278,6 +278,8 @@ def run_integration_valgrind():
 def run_suite(suite):
     if suite == "lint":
         return run_lint()
+    if suite == "rules":
+        return run_programs([Program("rules", [str(ROOT / "tests" / "rules")])], 1)
     if suite == "asan":
         return run_asan()
     if suite == "integration-asan":
