@@ -18,8 +18,14 @@ struct mr_metrics *mr_metrics_new(const struct mr_metric_def *defs, size_t count
 {
     struct mr_metrics *metrics =
         calloc(1, sizeof(*metrics) + count * sizeof(struct mr_metric_family));
-    if (!metrics)
+    struct mr_series *lost = calloc(1, sizeof(*lost));
+    if (!metrics || !lost) {
+        free(metrics);
+        free(lost);
         return NULL;
+    }
+    metrics->lost = lost;
+    lost->def = &metrics->lost_def;
     metrics->count = count;
     for (unsigned i = 0; i < count; i++) {
         struct mr_metric_family *family = &metrics->families[i];
@@ -37,6 +43,8 @@ struct mr_metrics *mr_metrics_free(struct mr_metrics *metrics)
 {
     for (size_t i = 0; metrics && i < metrics->count; i++)
         mr_metrics_clear(metrics, (unsigned)i);
+    if (metrics)
+        free(metrics->lost);
     free(metrics);
     return NULL;
 }
@@ -152,8 +160,7 @@ struct mr_series *mr_metrics_at(
         series = make(metrics, family, hash, cleaned);
     if (series)
         return series;
-    metrics->lost.def = &metrics->lost_def;
-    return &metrics->lost;
+    return metrics->lost;
 }
 
 const char *mr_series_label(const struct mr_series *series, unsigned label)

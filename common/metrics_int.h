@@ -28,7 +28,7 @@ struct mr_metric_family {
 
 struct mr_metrics {
     struct mr_series *table[MR_METRICS_BUCKETS];
-    struct mr_series lost; /* counts what there was no memory for */
+    struct mr_series *lost; /* what there is no memory for is counted here, and never shown */
     struct mr_metric_def lost_def;
     size_t count;
     struct mr_metric_family families[];

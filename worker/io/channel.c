@@ -1,5 +1,6 @@
 #include "worker/io/channel.h"
 
+#include "worker/engine/lanes.h"
 #include "worker/io/backoff.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 
 #define RETRY_BASE_MS 500
 #define RETRY_MAX_MS 30000
+#define PREFETCH_MAX 2000 /* of a quorum queue */
 
 static int send_method(
     struct mr_channel *channel, amqp_method_number_t method, void *args, struct mr_err *err)
@@ -264,4 +266,16 @@ void mr_channel_deinit(struct mr_channel *channel)
     mr_delivery_free(channel->partial);
     channel->partial = NULL;
     mr_acks_deinit(&channel->acks);
+}
+
+/* Each shard the lane's whole share, not its part of it: a tenant whose jobs went to one shard
+ * alone, the other being flooded, still gets as many slots as when nobody floods; and with two it
+ * has as many again at hand for the moment a slot falls free. So a worker holds at most
+ * shards x (100 + 60 + 20) % of its slots in messages (8 shards, 256 slots: 3,696), and it does so
+ * only when every shard of every lane has a backlog. What one message may weigh,
+ * producer.inline_max_bytes bounds. */
+uint16_t mr_channel_prefetch(enum mr_lane lane, int slots)
+{
+    int n = mr_lanes_share(lane, slots);
+    return (uint16_t)(n > PREFETCH_MAX ? PREFETCH_MAX : n);
 }

@@ -81,3 +81,6 @@ int mr_channel_flush(struct mr_channel *channel, struct mr_err *err) MR_CHECK;
 /* The connection is gone, or the broker closed the channel: tells cb.lost, forgets the tags. */
 void mr_channel_shut(struct mr_channel *channel);
 void mr_channel_deinit(struct mr_channel *channel);
+
+/* Of each shard: its lane's share of the slots; 1...2000, which a quorum queue grants at most. */
+uint16_t mr_channel_prefetch(enum mr_lane lane, int slots);

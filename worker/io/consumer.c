@@ -1,7 +1,6 @@
 #include "worker/io/consumer.h"
 
 #include "common/shard.h"
-#include "worker/engine/lanes.h"
 #include "worker/io/backoff.h"
 
 #include <assert.h>
@@ -16,9 +15,8 @@
 #define TICK_MS 250 /* far below any heartbeat/2 */
 #define RETRY_BASE_MS 200
 #define RETRY_MAX_MS 10000
-#define RELEASE_EVERY 64  /* frames between two releases of the library's memory */
-#define UNSENT_MAX 65536  /* bytes of acks the broker has not taken: wait, a write would block */
-#define PREFETCH_MAX 2000 /* of a quorum queue */
+#define RELEASE_EVERY 64 /* frames between two releases of the library's memory */
+#define UNSENT_MAX 65536 /* bytes of acks the broker has not taken: wait, a write would block */
 
 enum state {
     IDLE,       /* not started, or waiting to connect again */
@@ -63,18 +61,6 @@ struct mr_consumer {
 };
 
 static void connect_later(struct mr_consumer *consumer);
-
-/* Each shard the lane's whole share, not its part of it: a tenant whose jobs went to one shard
- * alone, the other being flooded, still gets as many slots as when nobody floods; and with two it
- * has as many again at hand for the moment a slot falls free. So a worker holds at most
- * shards x (100 + 60 + 20) % of its slots in messages (8 shards, 256 slots: 3,696), and it does so
- * only when every shard of every lane has a backlog. What one message may weigh,
- * producer.inline_max_bytes bounds. */
-uint16_t mr_consumer_prefetch(enum mr_lane lane, int slots)
-{
-    int n = mr_lanes_share(lane, slots);
-    return (uint16_t)(n > PREFETCH_MAX ? PREFETCH_MAX : n);
-}
 
 static int64_t now_ms(const struct mr_consumer *consumer)
 {
@@ -353,7 +339,7 @@ int mr_consumer_new(uv_loop_t *loop, const struct mr_config_broker *broker, cons
         channel->index = i;
         channel->lane = (enum mr_lane)(i % MR_LANE_COUNT);
         channel->shard = (int)(i / MR_LANE_COUNT);
-        channel->prefetch = mr_consumer_prefetch(channel->lane, slots);
+        channel->prefetch = mr_channel_prefetch(channel->lane, slots);
         channel->sessions = &consumer->sessions;
         channel->cb = &consumer->cb;
         channel->log = log;

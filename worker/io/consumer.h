@@ -42,6 +42,3 @@ void mr_consumer_drain(struct mr_consumer *consumer);
  * never started). What is unacked goes back to the queues. */
 void mr_consumer_close(struct mr_consumer *consumer, void (*done)(void *ctx), void *ctx);
 struct mr_consumer *mr_consumer_free(struct mr_consumer *consumer); /* closed, or never started */
-
-/* Of each shard: its lane's share of the slots; 1...2000, which a quorum queue grants at most. */
-uint16_t mr_consumer_prefetch(enum mr_lane lane, int slots);

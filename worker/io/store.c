@@ -50,32 +50,9 @@ struct mr_store {
     void *closed_ctx;
 };
 
-static const char *const kind_names[MR_STORE_KINDS] = {
-    "claim", "commit", "reject", "note", "lease"};
-
 static int64_t now_us(const struct mr_store *store)
 {
     return store->clock.mono_ns(store->clock.ctx) / 1000;
-}
-
-/* Gives every item of the group back to the engine, which may say new things meanwhile. */
-static void deliver(struct mr_store *store, struct mr_store_group *group)
-{
-    for (size_t i = 0; i < group->count; i++)
-        if (group->kind == MR_STORE_CLAIMS) {
-            mr_engine_claimed(store->engine, group->items[i].claim);
-        } else if (group->kind == MR_STORE_COMMITS) {
-            mr_engine_committed(store->engine, group->items[i].commit);
-        } else if (group->kind == MR_STORE_NOTES) {
-            free(group->items[i].note);
-        } else if (group->kind == MR_STORE_LEASES) {
-            mr_engine_leased(store->engine, group->items[i].lease);
-        } else {
-            void *owner = group->items[i].reject->owner;
-            free(group->items[i].reject);
-            mr_engine_rejected(store->engine, owner);
-        }
-    free(group);
 }
 
 static void put_back(struct mr_store *store, struct mr_store_group *group)
@@ -94,7 +71,7 @@ static void group_failed(struct mr_store *store, struct mr_store_group *group,
     if (fault == MR_PG_DATA && group->count == 1) {
         mr_log(store->log, MR_ERROR, "store.refused", MR_STR("why", why->msg));
         mr_store_refuse(group, why);
-        deliver(store, group);
+        mr_store_deliver(store->engine, group);
         return;
     }
     int64_t pause = 0;
@@ -261,7 +238,7 @@ static void observe(const struct mr_store *store, const struct mr_store_segment 
 {
     mr_observe(&store->observe,
         &(struct mr_observation){.what = MR_OBSERVED_BATCH,
-            .batch = {.kind = segment->group ? kind_names[segment->group->kind]
+            .batch = {.kind = segment->group ? mr_store_kind_name(segment->group->kind)
                                              : mr_store_statements[segment->statements[0]].name,
                 .items = segment->group ? segment->group->count : 1,
                 .took_us = now_us(store) - store->sent_us,
@@ -275,7 +252,7 @@ static void on_ended(struct mr_store *store, const struct mr_store_segment *segm
     if (!segment->failed)
         store->failures = 0; /* not before: a connection that does not last is a failure too */
     if (segment->group && !segment->failed)
-        deliver(store, segment->group);
+        mr_store_deliver(store->engine, segment->group);
     else if (segment->group)
         group_failed(store, segment->group, segment->fault, &segment->err);
     else if (segment->failed)
@@ -325,25 +302,14 @@ static void op_commit(void *ctx, struct mr_commit *commit)
 static void op_reject(void *ctx, void *owner, const struct mr_envelope_salvage *who,
     const struct mr_err *why, const char *body, size_t len)
 {
-    struct mr_store_reject *reject = mr_store_must(calloc(1, sizeof(*reject)));
-    reject->owner = owner;
-    reject->id = who->id;
-    memcpy(reject->tenant, who->tenant, sizeof(reject->tenant));
-    memcpy(reject->pipeline, who->pipeline, sizeof(reject->pipeline));
-    reject->why = *why;
-    reject->bytes = (int64_t)len;
-    /* The beginning, for a person: what is no printable ASCII becomes a point. */
-    size_t n = len < sizeof(reject->head) - 1 ? len : sizeof(reject->head) - 1;
-    for (size_t i = 0; i < n; i++)
-        reject->head[i] = body[i] >= 0x20 && body[i] < 0x7f ? body[i] : '.';
-    push(ctx, MR_STORE_REJECTS, (union mr_store_item){.reject = reject});
+    struct mr_store *store = ctx;
+    mr_store_push_reject(&store->queues, owner, who, why, body, len);
 }
 
 static void op_note_breaker(void *ctx, const struct mr_breaker_note *note)
 {
-    struct mr_breaker_note *copy = mr_store_must(malloc(sizeof(*copy)));
-    *copy = *note;
-    push(ctx, MR_STORE_NOTES, (union mr_store_item){.note = copy});
+    struct mr_store *store = ctx;
+    mr_store_push_note(&store->queues, note);
 }
 
 static void op_lease(void *ctx, struct mr_lease *lease)

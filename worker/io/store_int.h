@@ -62,6 +62,13 @@ void *mr_store_must(void *memory);
 void mr_store_queues_deinit(struct mr_store_queues *queues);
 void mr_store_push(
     struct mr_store_queues *queues, enum mr_store_kind kind, union mr_store_item item);
+/* What is kept is a copy. */
+void mr_store_push_reject(struct mr_store_queues *queues, void *owner,
+    const struct mr_envelope_salvage *who, const struct mr_err *why, const char *body, size_t len);
+void mr_store_push_note(struct mr_store_queues *queues, const struct mr_breaker_note *note);
+/* Gives every item of an answered group back to the engine, which may say new things meanwhile. */
+void mr_store_deliver(struct mr_engine *engine, struct mr_store_group *group);
+const char *mr_store_kind_name(enum mr_store_kind kind); /* "claim" */
 /* A group that is due again, else the oldest fresh items; NULL: nothing to send. The caller's. */
 struct mr_store_group *mr_store_next(
     struct mr_store_queues *queues, enum mr_store_kind kind, int64_t now_ms);

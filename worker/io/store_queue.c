@@ -94,6 +94,55 @@ size_t mr_store_waiting(const struct mr_store_queues *queues)
     return count;
 }
 
+const char *mr_store_kind_name(enum mr_store_kind kind)
+{
+    static const char *const names[MR_STORE_KINDS] = {"claim", "commit", "reject", "note", "lease"};
+    return names[kind];
+}
+
+void mr_store_push_reject(struct mr_store_queues *queues, void *owner,
+    const struct mr_envelope_salvage *who, const struct mr_err *why, const char *body, size_t len)
+{
+    struct mr_store_reject *reject = mr_store_must(calloc(1, sizeof(*reject)));
+    reject->owner = owner;
+    reject->id = who->id;
+    memcpy(reject->tenant, who->tenant, sizeof(reject->tenant));
+    memcpy(reject->pipeline, who->pipeline, sizeof(reject->pipeline));
+    reject->why = *why;
+    reject->bytes = (int64_t)len;
+    /* The beginning, for a person: what is no printable ASCII becomes a point. */
+    size_t n = len < sizeof(reject->head) - 1 ? len : sizeof(reject->head) - 1;
+    for (size_t i = 0; i < n; i++)
+        reject->head[i] = body[i] >= 0x20 && body[i] < 0x7f ? body[i] : '.';
+    mr_store_push(queues, MR_STORE_REJECTS, (union mr_store_item){.reject = reject});
+}
+
+void mr_store_push_note(struct mr_store_queues *queues, const struct mr_breaker_note *note)
+{
+    struct mr_breaker_note *copy = mr_store_must(malloc(sizeof(*copy)));
+    *copy = *note;
+    mr_store_push(queues, MR_STORE_NOTES, (union mr_store_item){.note = copy});
+}
+
+void mr_store_deliver(struct mr_engine *engine, struct mr_store_group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        if (group->kind == MR_STORE_CLAIMS) {
+            mr_engine_claimed(engine, group->items[i].claim);
+        } else if (group->kind == MR_STORE_COMMITS) {
+            mr_engine_committed(engine, group->items[i].commit);
+        } else if (group->kind == MR_STORE_NOTES) {
+            free(group->items[i].note);
+        } else if (group->kind == MR_STORE_LEASES) {
+            mr_engine_leased(engine, group->items[i].lease);
+        } else {
+            void *owner = group->items[i].reject->owner;
+            free(group->items[i].reject);
+            mr_engine_rejected(engine, owner);
+        }
+    free(group);
+}
+
 /* What the store owns; the rest is the engine's. */
 static void free_items(enum mr_store_kind kind, union mr_store_item *items, size_t count)
 {

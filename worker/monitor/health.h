@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_HEALTH_SILENT_MS 5000 /* a database that has not answered for this long does not work   \
-                                  */
+#define MR_HEALTH_SILENT_MS                                                                        \
+    5000 /* a database that has not answered for this long does not work                           \
+          */
 
 struct mr_health_facts {
     bool started;  /* it has read the prices: before that the database was not there */

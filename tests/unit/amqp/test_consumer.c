@@ -199,11 +199,11 @@ static void check_queues(struct broker *broker, uint32_t expected)
 
 static void prefetches(void)
 {
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_HIGH, 256), 256);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_NORMAL, 256), 154);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_LOW, 256), 52);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_LOW, 1), 1);
-    CHECK_INT(mr_consumer_prefetch(MR_LANE_HIGH, 5000), 2000);
+    CHECK_INT(mr_channel_prefetch(MR_LANE_HIGH, 256), 256);
+    CHECK_INT(mr_channel_prefetch(MR_LANE_NORMAL, 256), 154);
+    CHECK_INT(mr_channel_prefetch(MR_LANE_LOW, 256), 52);
+    CHECK_INT(mr_channel_prefetch(MR_LANE_LOW, 1), 1);
+    CHECK_INT(mr_channel_prefetch(MR_LANE_HIGH, 5000), 2000);
 }
 
 static void huge_and_tiny_on_many_channels(void)
