@@ -129,6 +129,17 @@ void mr_job_advance(struct mr_job *job)
 
 /* ---- the answer ---- */
 
+/* The database never took what they have cost: it will count them as ambiguous when the job ends;
+ * or (a lost job) when a sweep finds them, which tells of it then. */
+static void write_off(struct mr_job *job)
+{
+    for (size_t i = 0; i < job->commit.nsettles; i++) {
+        struct mr_call_row *row = job->commit.settles[i];
+        row->state = job->state == MR_JOB_LOST ? MR_CALL_RELEASED : MR_CALL_AMBIGUOUS;
+        row->cost_pico = row->hold_pico;
+    }
+}
+
 static void drop_settled(struct mr_job *job)
 {
     for (struct mr_call *call = job->calls, *next; call; call = next) {
@@ -210,6 +221,7 @@ static void refuse(struct mr_job *job)
         mr_job_advance(job);
         return;
     }
+    write_off(job);
     drop_settled(job);
     if (job->bare && job->state == MR_JOB_RUNNING) {
         mr_wake_set(job, mr_engine_now(job->engine) + MR_REFUSED_PAUSE_MS);

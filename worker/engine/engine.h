@@ -9,8 +9,8 @@
 #pragma once
 
 #include "common/config.h"
-#include "worker/engine/limits.h"
 #include "worker/engine/world.h"
+#include "worker/limits/limits.h"
 
 struct mr_engine;
 

@@ -126,6 +126,27 @@ static void a_lost_lease(void)
     end();
 }
 
+/* What the database never takes becomes ambiguous there, and so it does here. */
+static void what_cannot_be_stored(void)
+{
+    begin("");
+    fake_deliver(&fake, 1, 10, "soft", "");
+    fake_claimed(&fake, MR_VERDICT_RUN, NULL);
+    int64_t hold = fake_commit(&fake)->begins[0]->hold_pico;
+    fake_committed(&fake, MR_VERDICT_OK);
+    fake_replied(&fake, 200, fake_good_body);
+    fake_committed(&fake, MR_VERDICT_REFUSED);
+    CHECK_INT(value(MR_M_HELD), hold);
+    fake_committed(&fake, MR_VERDICT_REFUSED);
+    CHECK_INT(value(MR_M_HELD), 0);
+    CHECK_INT(mr_series_value(MR_AT(&m, MR_M_AMBIGUOUS, "answer_lost")), hold);
+    fake_committed(&fake, MR_VERDICT_OK);
+    check("millrace_jobs_total{pipeline=\"soft\",state=\"dead\"} 1");
+    check("millrace_jobs_total{pipeline=\"soft\",state=\"done\"} 0");
+    check("ai_tokens_total{type=\"output\"} 0");
+    end();
+}
+
 static void ask(enum mr_admission admission)
 {
     begin("");
@@ -292,6 +313,7 @@ static void breakers_and_limits_are_shown(void)
     end();
 }
 
-TEST_MAIN(TEST(a_job_that_goes_well), TEST(failures), TEST(a_lost_lease), TEST(caches_and_caps),
-    TEST(cap_alerts), TEST(other_ends), TEST(what_a_dead_worker_may_have_spent), TEST(services),
-    TEST(tenants_are_few), TEST(breakers_and_limits_are_shown))
+TEST_MAIN(TEST(a_job_that_goes_well), TEST(failures), TEST(a_lost_lease),
+    TEST(what_cannot_be_stored), TEST(caches_and_caps), TEST(cap_alerts), TEST(other_ends),
+    TEST(what_a_dead_worker_may_have_spent), TEST(services), TEST(tenants_are_few),
+    TEST(breakers_and_limits_are_shown))
