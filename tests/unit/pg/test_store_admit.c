@@ -12,6 +12,7 @@ static struct {
     struct mr_store_ops ops;
     PGconn *conn;
     bool answered, closed;
+    int64_t lost_pico; /* what sweeps have told of */
 } world;
 
 void mr_engine_claimed(struct mr_engine *engine, struct mr_claim *claim)
@@ -49,11 +50,21 @@ static struct mr_uuid id_of(unsigned char n)
     return (struct mr_uuid){.bytes = {[6] = 0x70, [8] = 0x80, [15] = n}};
 }
 
+static void observe(void *ctx, const struct mr_observation *what)
+{
+    CHECK_INT(what->what, MR_OBSERVED_BATCH);
+    CHECK(what->batch.items > 0 && what->batch.took_us >= 0);
+    world.lost_pico += what->batch.lost_pico;
+}
+
 static void open_world(unsigned char njobs)
 {
     static const struct mr_log log = {2, MR_ERROR, "test"};
-    const struct mr_world outside = {
-        .clock = mr_clock_system(), .random = mr_random_system(), .log = &log, .worker = "test"};
+    const struct mr_world outside = {.clock = mr_clock_system(),
+        .random = mr_random_system(),
+        .observe = {observe, NULL},
+        .log = &log,
+        .worker = "test"};
     struct mr_err err;
     world.conn = pgtest_open();
     CHECK_INT(uv_loop_init(&world.loop), 0);
@@ -257,6 +268,9 @@ static void test_sweep(void)
     CHECK_STR(
         ROWS("select t.calls(1), (select count(*) from breakers)"), "summarize:ambiguous:500|0");
     CHECK_STR(ROWS("select t.job(1)"), "running/1/0/0"); /* a claim will find it */
+    while (world.lost_pico == 0)
+        uv_run(&world.loop, UV_RUN_ONCE);
+    CHECK_INT(world.lost_pico, 500);
     close_world();
 }
 
