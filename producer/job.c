@@ -57,8 +57,13 @@ static int unknown_pipeline(
 /* What a worker would only find out later. */
 static bool is_blank(const struct mr_envelope *envelope)
 {
-    return envelope->input_kind == MR_INPUT_TEXT &&
-           strspn(envelope->input, " \t\r\n\f\v") >= envelope->input_len;
+    static const char blanks[] = {' ', '\t', '\r', '\n', '\f', '\v'};
+    if (envelope->input_kind != MR_INPUT_TEXT)
+        return false;
+    size_t n = 0; /* the input need not end with a NUL */
+    while (n < envelope->input_len && memchr(blanks, envelope->input[n], sizeof(blanks)))
+        n++;
+    return n == envelope->input_len;
 }
 
 /* The envelope as a message: its lane, its body. */
