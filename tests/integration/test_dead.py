@@ -14,7 +14,7 @@ import pika
 # How documents that are broken or mean harm end; None: well. See tests/data/make_hostile.py.
 HOSTILE = {
     "empty.txt": "empty",
-    "blank.txt": "no text",
+    "blank.txt": "nothing but blanks",
     "junk.pdf": "binary data",
     "junk.docx": "binary data",
     "junk.bin": "unsupported",
