@@ -86,21 +86,26 @@ db_start() {
 
 # The roles with a login and a password each, and an empty database that `millrace init` fills.
 # owner owns the database and nothing else; the others get their rights from `millrace init`.
-db_setup() {
-    [ ! -f "$STATE/database.ready" ] || return 0
-    local role exists
+# May be run again. Needs the function `secret`.
+db_setup_sql() {
+    local role
     for role in "${DB_ROLES[@]}"; do
-        printf 'CREATE ROLE millrace_%s;\n' "$role" | db_admin postgres 2>/dev/null || true
+        printf "SELECT 'CREATE ROLE millrace_%s' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'millrace_%s')\\\\gexec\n" \
+            "$role" "$role"
         printf "ALTER ROLE millrace_%s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '%s';\n" \
-            "$role" "$(secret "pg_$role")" | db_admin postgres
+            "$role" "$(secret "pg_$role")"
     done
-    exists=$(echo "SELECT 1 FROM pg_database WHERE datname = 'millrace';" | db_admin -At postgres)
-    [ "$exists" = 1 ] || echo "CREATE DATABASE millrace OWNER millrace_owner;" | db_admin postgres
-    db_admin postgres <<'SQL'
+    cat <<'SQL'
+SELECT 'CREATE DATABASE millrace OWNER millrace_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'millrace')\gexec
 REVOKE ALL ON DATABASE millrace FROM PUBLIC;
 GRANT CONNECT ON DATABASE millrace TO millrace_worker, millrace_producer, millrace_reader;
 ALTER DATABASE millrace SET search_path = millrace, public;
 SQL
+}
+
+db_setup() {
+    [ ! -f "$STATE/database.ready" ] || return 0
+    db_setup_sql | db_admin postgres
     touch "$STATE/database.ready"
 }
 

@@ -283,7 +283,7 @@ static void on_connection(uv_stream_t *listener, int status)
         uv_tcp_nodelay(&conn->tcp, 1);
 }
 
-int mr_http_new(uv_loop_t *loop, int port, mr_http_handler *handler, void *ctx,
+int mr_http_new(uv_loop_t *loop, const char *listen, int port, mr_http_handler *handler, void *ctx,
     struct mr_http **ret, int *ret_port)
 {
     struct mr_http *http = calloc(1, sizeof(*http));
@@ -295,7 +295,7 @@ int mr_http_new(uv_loop_t *loop, int port, mr_http_handler *handler, void *ctx,
     int r = uv_tcp_init(loop, &http->listener);
     http->listener.data = http;
     if (r == 0)
-        r = uv_ip4_addr("127.0.0.1", port, &address);
+        r = uv_ip4_addr(listen, port, &address);
     if (r == 0)
         r = uv_tcp_bind(&http->listener, (struct sockaddr *)&address, 0);
     if (r == 0)

@@ -1,5 +1,5 @@
 /* A small HTTP/1.1 server on a libuv loop: keep-alive, one request at a time on a connection. Only
- * for tests on loopback: bodies need a Content-Length. */
+ * for tests: bodies need a Content-Length. */
 #pragma once
 
 #include "common/buf.h"
@@ -23,8 +23,8 @@ struct mr_http_request {
 typedef void mr_http_handler(
     void *ctx, struct mr_http_conn *conn, const struct mr_http_request *request);
 
-/* Listens on 127.0.0.1:port (0 = any); *ret_port says which. 0 or a negative uv error. */
-int mr_http_new(uv_loop_t *loop, int port, mr_http_handler *handler, void *ctx,
+/* Listens on port (0 = any) of an IPv4 address; *ret_port says which. 0 or a negative uv error. */
+int mr_http_new(uv_loop_t *loop, const char *listen, int port, mr_http_handler *handler, void *ctx,
     struct mr_http **ret, int *ret_port) MR_CHECK;
 /* Stops listening and closes every connection; the memory goes when the loop has run dry. */
 void mr_http_close(struct mr_http *http);

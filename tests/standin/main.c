@@ -351,20 +351,22 @@ static const char manners[] =
 static int usage(int code)
 {
     FILE *out = code == 0 ? stdout : stderr;
-    fputs("Usage: millrace-standin [--port N] [--ledger FILE] [--seed N] [--key KEY]\n"
-          "Prints the port it listens on (127.0.0.1). Port 0, the default, is any free one.\n",
+    fputs("Usage: millrace-standin [--listen IPV4] [--port N] [--ledger FILE] [--seed N]"
+          " [--key KEY]\n"
+          "Prints the port it listens on, of 127.0.0.1 unless told. Port 0, the default, is any "
+          "free one.\n",
         out);
     if (code == 0)
         fputs(manners, out);
     return code;
 }
 
-static int serve(struct standin *standin, int port)
+static int serve(struct standin *standin, const char *listen, int port)
 {
     uv_loop_t loop;
     int r = uv_loop_init(&loop);
     if (r == 0)
-        r = mr_http_new(&loop, port, on_request, standin, &standin->http, &port);
+        r = mr_http_new(&loop, listen, port, on_request, standin, &standin->http, &port);
     for (int i = 0; r == 0 && i < 2; i++) {
         standin->signals[i].data = standin;
         r = uv_signal_init(&loop, &standin->signals[i]);
@@ -385,12 +387,13 @@ static int serve(struct standin *standin, int port)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"port", required_argument, NULL, 'p'},
-        {"ledger", required_argument, NULL, 'l'}, {"seed", required_argument, NULL, 's'},
-        {"key", required_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+        {"listen", required_argument, NULL, 'a'}, {"ledger", required_argument, NULL, 'l'},
+        {"seed", required_argument, NULL, 's'}, {"key", required_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct standin *standin = calloc(1, sizeof(*standin));
     if (!standin)
         return 1;
+    const char *listen = "127.0.0.1";
     int option, port = 0, r = 0;
     standin->ledger = -1;
     standin->clock = mr_clock_system();
@@ -398,6 +401,8 @@ int main(int argc, char **argv)
     while (r == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'p') {
             port = (int)strtol(optarg, NULL, 10);
+        } else if (option == 'a') {
+            listen = optarg;
         } else if (option == 's') {
             standin->seed = strtoull(optarg, NULL, 10);
         } else if (option == 'k') {
@@ -414,7 +419,7 @@ int main(int argc, char **argv)
         }
     }
     if (r == 0)
-        r = serve(standin, port);
+        r = serve(standin, listen, port);
     if (standin->ledger >= 0)
         close(standin->ledger);
     free(standin);
