@@ -41,7 +41,9 @@ static const char intro[] =
     "  `\"64KiB\"`, `\"10MiB\"`. Numbers above 2147483647 need libconfig's `L`.\n"
     "- A secret never stands in the configuration: a key names the file (closed to group and "
     "others,\n"
-    "  or it is refused) or the environment variable that holds it.\n"
+    "  or it is refused; in `/run/secrets`, where container engines mount them, it may be "
+    "readable)\n"
+    "  or the environment variable that holds it.\n"
     "- *Reload* says whether SIGHUP applies a change to a running worker; retry rules, providers,\n"
     "  models and pipelines always reload, and a running job keeps what it began with.\n";
 

@@ -10,7 +10,8 @@ struct mr_secret; /* opaque; owns its bytes */
 
 /* Reads the first line of the file. The file must be regular, at most 64 KiB, owned by us or root,
  * and closed to group and others (mode & 077 == 0), or root-owned and read-only as container
- * secrets are; otherwise -EACCES with the mend in err ("chmod 600 ..."). */
+ * secrets are; below /run/secrets it may be anybody's and readable, but not writable, to others.
+ * Otherwise -EACCES with the mend in err ("chmod 600 ..."). */
 int mr_secret_from_file(const char *path, struct mr_secret **ret, struct mr_err *err) MR_CHECK;
 
 /* -ENOENT with err when the variable is unset or empty. */

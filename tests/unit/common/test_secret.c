@@ -2,6 +2,8 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,6 +69,24 @@ static void refuses_a_strangers_file(void)
     CHECK(strstr(err.msg, "belongs to another user (uid 12345)"));
 }
 
+/* With a /run of its own, which only root can have. */
+static void takes_what_a_container_engine_mounts(void)
+{
+    struct mr_err err;
+    char text[64];
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/run", "tmpfs", 0, NULL) != 0)
+        return;
+    CHECK_INT(mkdir("/run/secrets", 0755), 0);
+    write_file("/run/secrets/a", "sk-123", 6, 0444);
+    CHECK_INT(chown("/run/secrets/a", 12345, 12345), 0);
+    CHECK_INT(load("/run/secrets/a", text, sizeof(text), &err), 0);
+    CHECK_INT(chmod("/run/secrets/a", 0464), 0); /* who may write it may not be who made it */
+    CHECK_INT(load("/run/secrets/a", text, sizeof(text), &err), -EACCES);
+    write_file("/run/a", "sk-123", 6, 0644);
+    CHECK_INT(load("/run/secrets/../a", text, sizeof(text), &err), -EACCES);
+}
+
 static void refuses_odd_files(void)
 {
     struct mr_err err;
@@ -124,5 +144,5 @@ static void takes_one_source(void)
 }
 
 TEST_MAIN(TEST(reads_the_first_line), TEST(refuses_files_others_can_read),
-    TEST(refuses_a_strangers_file), TEST(refuses_odd_files), TEST(reads_a_variable),
-    TEST(takes_one_source))
+    TEST(refuses_a_strangers_file), TEST(takes_what_a_container_engine_mounts),
+    TEST(refuses_odd_files), TEST(reads_a_variable), TEST(takes_one_source))
