@@ -70,6 +70,8 @@ def _with_parent():
 class Engine:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-compose-"))
+        # Whoever runs the suite again and again can keep the images in a folder of his own.
+        self.data = pathlib.Path(os.environ.get("MILLRACE_TEST_IMAGES", self.folder / "data"))
         self.socket = self.folder / "docker.sock"
         self.group = f"millrace-{os.getpid()}"
         self.docker = client()
@@ -82,7 +84,7 @@ class Engine:
         (self.folder / "daemon.json").write_text("{}")
         command = [
             "dockerd", "--host", f"unix://{self.socket}", "--config-file", str(self.folder / "daemon.json"),
-            "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
+            "--data-root", str(self.data), "--exec-root", str(self.folder / "exec"),
             "--pidfile", str(self.folder / "pid"), "--oom-score-adjust", "0", "--shutdown-timeout", "20",
             "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.group}", *options,
         ]  # fmt: skip

@@ -14,10 +14,12 @@ import project as projects
 from millrace import wait_until
 
 NEWCOMER = 120  # seconds from `up` to results, with the images there
-PROMPT = (("prompt", "answer", True, []),)
-SLOTS, SECONDS = 10, 20  # of a measured worker, and how long it works at most
+SLOTS, SECONDS = 5, 25  # of a measured worker, and how long it works at least
+# Without the beginning and the end, when not all slots are taken.
 RATE = """
-    SELECT count(*) / extract(epoch FROM max(settled_at) - min(started_at)), count(DISTINCT worker)
+    SELECT 0.8 * count(*) / extract(epoch FROM
+        percentile_disc(0.9) WITHIN GROUP (ORDER BY settled_at) -
+        percentile_disc(0.1) WITHIN GROUP (ORDER BY settled_at)), count(DISTINCT worker)
     FROM millrace.calls WHERE tenant = %s"""
 REPEATED = """
     SELECT job_id::text, step, count(*) FROM millrace.calls WHERE tenant = ANY(%s)
@@ -72,7 +74,7 @@ class Compose(unittest.TestCase):
             facts = own.inspect(image)
             self.assertEqual(facts["Config"]["User"], "10001:10001")
             listing = docker.run("run", "--rm", "--entrypoint", "sh", image, "-c",
-                                 "dpkg-query -W -f '${Package}\\n'; ls /src /build 2>&1; command -v cc gcc ninja").stdout  # fmt: skip
+                                 "dpkg-query -W -f '${Package}\\n'; ls /src /build 2>&1; command -v cc gcc ninja; true").stdout  # fmt: skip
             self.assertNotRegex(listing, r"-dev\n|\bgcc|/cc\n|ninja")
             print(f"# {image}: {facts['Size'] / 1e6:.0f} MB", flush=True)
         self.assertTrue(own.inspect("millrace-worker")["Config"]["Healthcheck"])
