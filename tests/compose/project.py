@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import time
 import urllib.request
 
 import engine
@@ -85,6 +86,14 @@ class Project:
 
     def inspect(self, container):
         return json.loads(self.docker.run("inspect", container).stdout)[0]
+
+    def exits(self, service, since):
+        """The exit codes of a service's containers since then, of removed ones too."""
+        filters = ["event=die", f"label=com.docker.compose.project={NAME}", f"label=com.docker.compose.service={service}"]
+        return self.docker.run(
+            "events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}",
+            *(word for f in filters for word in ("--filter", f)), "--format", "{{.Actor.Attributes.exitCode}}",
+        ).stdout.split()  # fmt: skip
 
     def health(self, container):
         return self.inspect(container)["State"].get("Health", {}).get("Status")
