@@ -19,6 +19,7 @@ from millrace import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ("dockerd", "containerd", "debootstrap", "unshare", "iptables")
+PREFIX = "millrace-compose-"
 SPACE = 6 << 30  # bytes that images and containers may need
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
@@ -67,13 +68,50 @@ def _with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _remove_groups(name):
+    """Killed containers leave empty control groups."""
+    top = pathlib.Path("/sys/fs/cgroup")
+    for group in [*top.glob(name), *top.glob(f"*/{name}")]:
+        for folder, _, _ in os.walk(group, topdown=False):
+            for _ in range(50):
+                try:
+                    os.rmdir(folder)
+                    break
+                except OSError:
+                    time.sleep(0.1)  # its last process is on the way out
+
+
+def _remove(folder):
+    """What an engine that has ended leaves."""
+    _remove_groups(folder.name)
+    with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        if str(folder) in table.read():  # never seen; removing it would reach what is mounted
+            print(f"# something is mounted in {folder}, so it stays", flush=True)
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_old():
+    """Folders that runs which were killed have left."""
+    for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            with open(folder / "lock", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(folder)
+        except OSError:
+            pass  # in use, or not ours
+
+
 class Engine:
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-compose-"))
+        _remove_old()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.lock = open(self.folder / "lock", "w", encoding="ascii")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         # Whoever runs the suite again and again can keep the images in a folder of his own.
         self.data = pathlib.Path(os.environ.get("MILLRACE_TEST_IMAGES", self.folder / "data"))
         self.socket = self.folder / "docker.sock"
-        self.group = f"millrace-{os.getpid()}"
+        self.group = self.folder.name
         self.docker = client()
         self.process = None
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "0"}
@@ -136,23 +174,8 @@ class Engine:
 
     def close(self):
         self.stop()
-        self._remove_groups()
-        with open("/proc/self/mountinfo", encoding="utf-8") as table:
-            if str(self.folder) in table.read():  # never seen; removing it would reach what is mounted
-                print(f"# something is mounted in {self.folder}, so it stays", flush=True)
-                return
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _remove_groups(self):
-        """Killed containers leave empty control groups."""
-        for top in [*pathlib.Path("/sys/fs/cgroup").glob(self.group), *pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.group}")]:
-            for folder, _, _ in os.walk(top, topdown=False):
-                for _ in range(50):
-                    try:
-                        os.rmdir(folder)
-                        break
-                    except OSError:
-                        time.sleep(0.1)  # its last process is on the way out
+        self.lock.close()
+        _remove(self.folder)
 
 
 def leave_network():

@@ -218,7 +218,7 @@ def python_program(suite, file, where, words=(), env=None):
         f"{suite}/{file.stem}",
         ["/usr/bin/python3", "-B", str(file), *words],
         {"MILLRACE_BUILD": str(where), "PYTHONPATH": str(ROOT / "tests" / "harness"), **(env or {})},
-        timeout=1800,
+        timeout=2700 if suite == "compose" else 1800,  # which builds images first
     )
 
 
