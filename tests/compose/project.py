@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import time
+import urllib.error
 import urllib.request
 
 import engine
@@ -137,6 +138,19 @@ class Project:
         )  # fmt: skip
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
+
+    def api(self, path, body=None, token=None):
+        """(status, JSON) of `millrace serve`."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:8080{path}", data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token or self.secret('api_token')}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as err:
+            with err:
+                return err.code, json.load(err)
 
     def wait_ended(self, ids, seconds):
         """{state: count} once all have ended."""

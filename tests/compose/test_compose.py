@@ -98,10 +98,10 @@ class Compose(unittest.TestCase):
         self.assertEqual(document, [("document", "done", 1)])
 
     def test_3_rights(self):
-        for service in ("rabbitmq", "postgres", "worker"):
+        for service in ("rabbitmq", "postgres", "worker", "api"):
             for container in own.containers(service):
                 self.check_host(own.inspect(container))
-        for container in own.containers("worker"):
+        for container in own.containers("worker") + own.containers("api"):
             host = own.inspect(container)["HostConfig"]
             self.assertTrue(host["ReadonlyRootfs"])
             self.assertFalse(host.get("CapAdd"))
@@ -127,6 +127,16 @@ class Compose(unittest.TestCase):
 
     def test_3_doctor(self):
         self.assertNotIn("fail ", own.cli("doctor"))
+
+    def test_3_api(self):
+        own.wait_healthy("api")
+        self.assertEqual(own.api("/v1/jobs", {"input": {"text": "no"}}, token="wrong")[0], 401)
+        status, answer = own.api("/v1/jobs", {"tenant": "web", "input": {"text": "The mill by the river was sold."}})
+        self.assertEqual(status, 202)
+        own.wait_ended([answer["job"]], 60)
+        status, results = own.api(f"/v1/jobs/{answer['job']}/results")
+        self.assertEqual(status, 200)
+        self.assertIn("mill", str(results))
 
     def test_4_console(self):
         """Lanes with their consumers, and a dead letter as the console's "Get messages" shows it."""
